@@ -1,0 +1,1 @@
+//! What operators look at: INFO, SLOWLOG, LATENCY, command statistics. Keeps numbers, performs no I/O.

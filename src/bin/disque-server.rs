@@ -1,0 +1,3 @@
+//! The server: parses arguments, calls the library.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The command line client: parses arguments, calls the library.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The command line client `disque`: arguments, connection, prompt, output formats.

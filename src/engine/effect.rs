@@ -1,0 +1,183 @@
+//! What the engine wants done.
+
+use std::sync::Arc;
+
+use super::input::ClientId;
+use super::reply::Reply;
+use crate::bus::NodesConf;
+use crate::types::{Body, JobId};
+
+/// One thing to do. Effects stand in one list, and their order is part of the promise.
+#[derive(Debug)]
+pub enum Effect {
+    /// Answer a client's request.
+    Reply {
+        /// Whose request.
+        client: ClientId,
+        /// The answer; rows of jobs lie in the [`Effects`] themselves.
+        reply: Reply,
+    },
+    /// Write the node table to disk, durably.
+    SaveNodes(Box<NodesConf>),
+}
+
+/// The effects of one step, in order, with one buffer for all their variable-size data.
+///
+/// Reused from step to step, so that the steady state does not allocate.
+#[derive(Debug, Default)]
+pub struct Effects {
+    list: Vec<Effect>,
+    rows: Vec<JobRow>,
+    bytes: Vec<u8>,
+}
+
+/// A job as it is handed to a client.
+#[derive(Debug)]
+pub struct JobRow {
+    /// Its ID.
+    pub id: JobId,
+    /// How often a worker gave it back.
+    pub nacks: u16,
+    /// How often it was queued again for other reasons.
+    pub additional_deliveries: u16,
+    queue: Range,
+    body: RowBody,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    start: u32,
+    len: u32,
+}
+
+#[derive(Debug)]
+enum RowBody {
+    Inline(Range),
+    Shared(Arc<Vec<u8>>),
+}
+
+/// The rows of one reply, as a place in the list of all rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rows {
+    first: u32,
+    len: u32,
+}
+
+impl Rows {
+    /// No row.
+    pub const EMPTY: Rows = Rows { first: 0, len: 0 };
+
+    /// Number of rows.
+    pub fn len(self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+}
+
+/// The body of a job on its way to a client.
+#[derive(Clone, Copy, Debug)]
+pub enum BodyRef<'a> {
+    /// Short: copy it.
+    Inline(&'a [u8]),
+    /// Long: write it from where it is.
+    Shared(&'a Arc<Vec<u8>>),
+}
+
+impl BodyRef<'_> {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            BodyRef::Inline(bytes) => bytes,
+            BodyRef::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Effects {
+    /// An empty list.
+    pub fn new() -> Effects {
+        Effects::default()
+    }
+
+    /// The effects in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Effect> {
+        self.list.iter()
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Forgets everything; buffers that grew far beyond the usual are given back.
+    pub fn clear(&mut self) {
+        const KEEP_BYTES: usize = 1 << 20;
+        self.list.clear();
+        self.rows.clear();
+        self.bytes.clear();
+        if self.bytes.capacity() > KEEP_BYTES {
+            self.bytes = Vec::new();
+            self.rows = Vec::new();
+        }
+    }
+
+    /// The jobs of a reply.
+    pub fn rows(&self, rows: Rows) -> &[JobRow] {
+        &self.rows[rows.first as usize..][..rows.len as usize]
+    }
+
+    /// The queue name of a job.
+    pub fn queue(&self, row: &JobRow) -> &[u8] {
+        &self.bytes[row.queue.start as usize..][..row.queue.len as usize]
+    }
+
+    /// The body of a job.
+    pub fn body<'a>(&'a self, row: &'a JobRow) -> BodyRef<'a> {
+        match &row.body {
+            RowBody::Inline(at) => BodyRef::Inline(&self.bytes[at.start as usize..][..at.len as usize]),
+            RowBody::Shared(bytes) => BodyRef::Shared(bytes),
+        }
+    }
+
+    /// Bytes held for rows: what the shell counts while a large reply is being written.
+    pub fn scratch_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn push(&mut self, effect: Effect) {
+        self.list.push(effect);
+    }
+
+    pub(crate) fn reply(&mut self, client: ClientId, reply: Reply) {
+        self.list.push(Effect::Reply { client, reply });
+    }
+
+    /// Where the next row will stand; the first half of [`Effects::rows_since`].
+    pub(crate) fn rows_mark(&self) -> u32 {
+        self.rows.len() as u32
+    }
+
+    /// All rows added since the mark was taken.
+    pub(crate) fn rows_since(&self, mark: u32) -> Rows {
+        Rows { first: mark, len: self.rows.len() as u32 - mark }
+    }
+
+    pub(crate) fn add_row(&mut self, id: JobId, queue: &[u8], body: &Body, nacks: u16, extra: u16) {
+        let queue = self.add_bytes(queue);
+        let body = match body {
+            Body::Small(bytes) => RowBody::Inline(self.add_bytes(bytes)),
+            Body::Shared(bytes) => RowBody::Shared(Arc::clone(bytes)),
+        };
+        self.rows.push(JobRow { id, nacks, additional_deliveries: extra, queue, body });
+    }
+
+    fn add_bytes(&mut self, bytes: &[u8]) -> Range {
+        let start = u32::try_from(self.bytes.len()).expect("one step yields less than 4 GiB of small bodies");
+        self.bytes.extend_from_slice(bytes);
+        Range { start, len: bytes.len() as u32 }
+    }
+}

@@ -1,0 +1,16 @@
+//! The state machine.
+
+mod effect;
+mod input;
+mod reply;
+mod request;
+mod settings;
+
+pub use effect::{BodyRef, Effect, Effects, JobRow, Rows};
+pub use input::{ClientId, Control, Input};
+pub use reply::{ClusterInfo, HelloNode, JobDetails, QueueDetails, Refusal, Reply};
+pub use request::{
+    AddJob, ClusterRequest, GetJob, JScan, JScanReply, JobState, JobStates, PauseState, QScan, Replication,
+    Request, ScanBudget, Wait,
+};
+pub use settings::{EngineSettings, EvictionPolicy};

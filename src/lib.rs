@@ -1,0 +1,23 @@
+//! disque: a distributed, in-memory job queue server that speaks the Redis protocol.
+//!
+//! The map of the rooms, from the bottom up; ARCHITECTURE.md tells what each owes the others.
+//!
+//! * [`types`]: leaf vocabulary: IDs, times, bodies, arguments, limits.
+//! * [`resp`]: bytes to client protocol values and back, incremental.
+//! * [`bus`]: what nodes tell each other, and the node table as text.
+//! * [`engine`]: the state machine. No I/O, no clock, no entropy.
+//! * [`command`]: the command table; arguments to requests, replies to RESP.
+//! * [`config`]: the parameter table; file, command line, CONFIG.
+//! * [`admin`]: what operators look at: INFO, SLOWLOG, LATENCY, statistics.
+//! * [`net`]: the event loop, connections, signals: everything that touches the world.
+//! * [`cli`]: the command line client `disque`.
+
+pub mod admin;
+pub mod bus;
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod engine;
+pub mod net;
+pub mod resp;
+pub mod types;

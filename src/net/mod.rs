@@ -1,0 +1,1 @@
+//! The mio shell: event loop, listeners, connections, clock, signals.

@@ -1,0 +1,1 @@
+//! Bytes to client protocol values and back.
