@@ -1,1 +1,21 @@
-//! Bytes to client protocol values and back.
+//! Bytes to client protocol values and back: RESP2, RESP3 and inline commands.
+//!
+//! * [`Value`] is a reply as a value; [`mod@write`] is the same for replies too frequent to become values first.
+//!
+//! No I/O: the shell reads into buffers and writes slices, this room only looks at them. Nothing here knows a
+//! command.
+
+mod value;
+pub mod write;
+
+pub use value::Value;
+
+/// The protocol a connection has chosen for replies; requests look the same in both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// What a connection speaks until it asks for something else.
+    #[default]
+    Resp2,
+    /// Chosen by `HELLO 3`.
+    Resp3,
+}
