@@ -1,13 +1,18 @@
 //! Bytes to client protocol values and back: RESP2, RESP3 and inline commands.
 //!
+//! * [`RequestReader`] finds the arguments of requests in what a connection has read, incrementally.
 //! * [`Value`] is a reply as a value; [`mod@write`] is the same for replies too frequent to become values first.
 //!
 //! No I/O: the shell reads into buffers and writes slices, this room only looks at them. Nothing here knows a
 //! command.
 
+mod inline;
+mod reader;
 mod value;
 pub mod write;
 
+pub use inline::{UnbalancedQuotes, split_quoted};
+pub use reader::{LARGE_FROM, LargeArg, Next, ProtocolError, RequestReader};
 pub use value::Value;
 
 /// The protocol a connection has chosen for replies; requests look the same in both.
