@@ -2,16 +2,19 @@
 //!
 //! * [`RequestReader`] finds the arguments of requests in what a connection has read, incrementally.
 //! * [`Value`] is a reply as a value; [`mod@write`] is the same for replies too frequent to become values first.
+//! * [`Output`] is what a connection still has to send.
 //!
 //! No I/O: the shell reads into buffers and writes slices, this room only looks at them. Nothing here knows a
 //! command.
 
 mod inline;
+mod output;
 mod reader;
 mod value;
 pub mod write;
 
 pub use inline::{UnbalancedQuotes, split_quoted};
+pub use output::Output;
 pub use reader::{LARGE_FROM, LargeArg, Next, ProtocolError, RequestReader};
 pub use value::Value;
 
