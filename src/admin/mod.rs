@@ -3,6 +3,12 @@
 //! Keeps numbers and makes text of them. Performs no I/O and reads no clock.
 
 mod client_list;
+mod monitor;
+mod redact;
+mod slowlog;
 mod text;
 
 pub use client_list::{ClientFlags, ClientLine, Kill, KillError, KillFilter};
+pub use monitor::trace_line;
+pub use redact::{REDACTED, redacted};
+pub use slowlog::{KeptArgs, Slowlog};
