@@ -3,12 +3,18 @@
 //! Keeps numbers and makes text of them. Performs no I/O and reads no clock.
 
 mod client_list;
+mod command_stats;
+mod histogram;
 mod monitor;
 mod redact;
 mod slowlog;
 mod text;
+mod traffic;
 
 pub use client_list::{ClientFlags, ClientLine, Kill, KillError, KillFilter};
+pub use command_stats::{CommandStats, CommandUse};
+pub use histogram::Histogram;
 pub use monitor::trace_line;
 pub use redact::{REDACTED, redacted};
 pub use slowlog::{KeptArgs, Slowlog};
+pub use traffic::Traffic;
