@@ -5,6 +5,8 @@
 mod client_list;
 mod command_stats;
 mod histogram;
+mod latency;
+mod latency_text;
 mod monitor;
 mod redact;
 mod slowlog;
@@ -14,6 +16,7 @@ mod traffic;
 pub use client_list::{ClientFlags, ClientLine, Kill, KillError, KillFilter};
 pub use command_stats::{CommandStats, CommandUse};
 pub use histogram::Histogram;
+pub use latency::{Latency, LatencyEvent};
 pub use monitor::trace_line;
 pub use redact::{REDACTED, redacted};
 pub use slowlog::{KeptArgs, Slowlog};
