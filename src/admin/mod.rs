@@ -1,1 +1,31 @@
-//! What operators look at: INFO, SLOWLOG, LATENCY, command statistics. Keeps numbers, performs no I/O.
+//! What operators look at: INFO, SLOWLOG, LATENCY, MONITOR, CLIENT, statistics.
+//!
+//! Keeps numbers and makes text of them. Performs no I/O and reads no clock: the shell counts into these
+//! structures while it works and asks them when an operator does. What every command pays for
+//! ([`CommandStats::record`], the counters of [`Traffic`], [`Slowlog::is_slow`]) is a few additions and
+//! comparisons; everything else runs only when somebody looks.
+
+mod client_list;
+mod command_stats;
+mod histogram;
+mod info;
+mod latency;
+mod latency_text;
+mod monitor;
+mod redact;
+mod slowlog;
+mod text;
+mod traffic;
+
+pub use client_list::{ClientFlags, ClientLine, Kill, KillError, KillFilter};
+pub use command_stats::{CommandStats, CommandUse};
+pub use histogram::Histogram;
+pub use info::{
+    AofDetails, AofFacts, AofState, ClientFacts, CpuFacts, InfoSource, JobCounts, Loading, MemoryFacts,
+    ServerFacts, render,
+};
+pub use latency::{Latency, LatencyEvent};
+pub use monitor::trace_line;
+pub use redact::{REDACTED, redacted};
+pub use slowlog::{KeptArgs, Slowlog};
+pub use traffic::Traffic;
