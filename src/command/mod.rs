@@ -6,7 +6,7 @@
 //! the connections and the files. Nothing here touches either; behaviour lives there.
 //!
 //! The way of a request: [`resolve`] finds the row, the shell checks what the row's [`Flags`] ask for, then
-//! the row's parser makes a [`Request`](crate::engine::Request).
+//! the row's parser makes a [`Request`](crate::engine::Request), and [`reply::encode`] writes the answer.
 //!
 //! Invariants, checked when the package is compiled or tested:
 //! * names are lower case and unique; the first 32 rows stand in the order of the reference server;
@@ -21,6 +21,7 @@ mod error;
 mod job;
 mod options;
 mod queue;
+pub mod reply;
 mod scan;
 mod server;
 mod spec;
