@@ -18,6 +18,7 @@ mod arguments;
 mod cluster;
 mod connection;
 mod error;
+mod introspection;
 mod job;
 mod options;
 mod queue;
@@ -28,10 +29,15 @@ mod spec;
 mod table;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 pub use arguments::{integer, timeout};
 pub use cluster::asked_node;
 pub use error::CommandError;
+pub use introspection::{
+    command_count, command_docs, command_info, command_list, command_reply, command_rows, readme_table,
+};
 pub use spec::{ArgDoc, ArgType, Arity, CommandSpec, Flags, Group, Parser, Repeats, Runs, ShellCommand};
 pub use table::{COMMANDS, CommandTable, RenameError, lookup, resolve};
