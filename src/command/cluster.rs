@@ -1,0 +1,219 @@
+//! The nodes: CLUSTER, and HELLO, which without arguments greets a cluster and with a protocol version is the
+//! handshake of Redis clients.
+
+use std::net::IpAddr;
+
+use super::spec::{ArgDoc, ArgType, Arity, CommandSpec, Flags, Group, Runs, ShellCommand};
+use super::{CommandError, arguments};
+use crate::engine::{ClusterRequest, Request};
+use crate::types::{Args, NodeId, limits};
+
+pub(super) const CLUSTER: CommandSpec = CommandSpec {
+    name: "cluster",
+    arity: Arity::AtLeast(2),
+    flags: Flags::READONLY.and(Flags::ADMIN),
+    group: Group::Cluster,
+    summary: "Looks at the cluster and changes it: MEET, NODES, MYID, INFO, SAVECONFIG, FORGET, RESET, LEAVING.",
+    complexity: "O(N), N the known nodes; RESET also the jobs of this node",
+    args: &[
+        ArgDoc::required("subcommand", ArgType::Text, "what to do"),
+        ArgDoc::required("argument", ArgType::Text, "what the subcommand needs").multiple().optional(),
+    ],
+    runs: Runs::InEngine(parse_cluster),
+    ..CommandSpec::BASE
+};
+
+/// HELLO's place in the table, which its second row shares.
+pub(super) const HELLO_INDEX: u8 = 13;
+
+pub(super) const HELLO: CommandSpec = CommandSpec { with_arguments: Some(&HELLO_HANDSHAKE), ..GREETING };
+
+const GREETING: CommandSpec = CommandSpec {
+    name: "hello",
+    arity: Arity::AtLeast(1),
+    flags: Flags::READONLY.and(Flags::FAST),
+    group: Group::Cluster,
+    summary: "Tells which nodes there are; with a protocol version, sets up the connection of a Redis client.",
+    complexity: "O(N), N the known nodes",
+    args: &[
+        ArgDoc::required("protocol-version", ArgType::Integer, "2 or 3").optional(),
+        ArgDoc {
+            token: Some("AUTH"),
+            ..ArgDoc::required("username password", ArgType::Text, "the user is default")
+        }
+        .optional(),
+        ArgDoc {
+            token: Some("SETNAME"),
+            ..ArgDoc::required("name", ArgType::Text, "a name for the connection")
+        }
+        .optional(),
+    ],
+    runs: Runs::InEngine(|_| Ok(Request::Hello)),
+    ..CommandSpec::BASE
+};
+
+static HELLO_HANDSHAKE: CommandSpec = CommandSpec {
+    flags: Flags::READONLY
+        .and(Flags::LOADING)
+        .and(Flags::FAST)
+        .and(Flags::NO_AUTH)
+        .and(Flags::NO_MULTI)
+        .and(Flags::SECRET),
+    runs: Runs::InShell(ShellCommand::HelloHandshake),
+    index: HELLO_INDEX,
+    ..GREETING
+};
+
+fn parse_cluster(args: Args<'_>) -> Result<Request<'_>, CommandError> {
+    let is = |word: &str| args.at(1).eq_ignore_ascii_case(word.as_bytes());
+    let request = match args.len() {
+        2 if is("nodes") => ClusterRequest::Nodes,
+        2 if is("myid") => ClusterRequest::MyId,
+        2 if is("info") => ClusterRequest::Info,
+        2 if is("saveconfig") => ClusterRequest::SaveConfig,
+        2 if is("reset") => ClusterRequest::Reset { hard: false },
+        2 if is("leaving") => ClusterRequest::IsLeaving,
+        2 if is("slots") || is("shards") => return Err(CommandError::NoSlots),
+        3 if is("reset") => ClusterRequest::Reset { hard: reset_is_hard(args.at(2))? },
+        3 if is("leaving") => ClusterRequest::SetLeaving(leaving(args.at(2))?),
+        3 if is("forget") => return forget(args),
+        4 if is("meet") => return Err(meet(args.at(2), args.at(3))),
+        _ => return Err(CommandError::ClusterSubcommand),
+    };
+    Ok(Request::Cluster(request))
+}
+
+fn reset_is_hard(word: &[u8]) -> Result<bool, CommandError> {
+    if word.eq_ignore_ascii_case(b"hard") {
+        Ok(true)
+    } else if word.eq_ignore_ascii_case(b"soft") {
+        Ok(false)
+    } else {
+        Err(CommandError::Syntax)
+    }
+}
+
+fn leaving(word: &[u8]) -> Result<bool, CommandError> {
+    if word.eq_ignore_ascii_case(b"yes") {
+        Ok(true)
+    } else if word.eq_ignore_ascii_case(b"no") {
+        Ok(false)
+    } else {
+        Err(CommandError::LeavingArgument)
+    }
+}
+
+fn forget(args: Args<'_>) -> Result<Request<'_>, CommandError> {
+    let text = args.into_arg(2);
+    if text.len() != NodeId::TEXT_LEN {
+        return Err(CommandError::BadNodeId);
+    }
+    // What cannot be the ID of a node is in no table; the engine need not look.
+    let id = NodeId::parse(text).ok_or_else(|| CommandError::UnknownNode(text.to_vec()))?;
+    Ok(Request::Cluster(ClusterRequest::Forget { text, id: Some(id) }))
+}
+
+/// What is wrong with CLUSTER MEET: an argument or, since nodes do not talk to each other yet, the wish itself.
+fn meet(ip: &[u8], port: &[u8]) -> CommandError {
+    let Ok(number) = arguments::integer(port) else {
+        return CommandError::BadPort(port.to_vec());
+    };
+    let is_port = (1..=i64::from(limits::MAX_CLIENT_PORT)).contains(&number);
+    let is_ip = std::str::from_utf8(ip).is_ok_and(|ip| ip.parse::<IpAddr>().is_ok());
+    if is_port && is_ip {
+        CommandError::MeetUnavailable
+    } else {
+        CommandError::BadAddress { ip: ip.to_vec(), port: port.to_vec() }
+    }
+}
+
+/// The node that a request names, for the text of the error reply: what
+/// [`ReplyContext::asked_node`](super::reply::ReplyContext::asked_node) must hold.
+pub fn asked_node(request: &Request<'_>) -> Option<NodeId> {
+    match request {
+        Request::Cluster(ClusterRequest::Forget { id, .. }) => *id,
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::testing::check_parsing;
+
+    const NODE: &str = "9be310b6f70a7b5c1430f7f83f94145a407ecdc6";
+
+    #[test]
+    fn cluster_subcommands_are_told_apart_by_word_and_number() {
+        for (line, expected) in [
+            ("CLUSTER NODES", "Nodes"),
+            ("cluster nodes", "Nodes"),
+            ("CLUSTER MYID", "MyId"),
+            ("CLUSTER INFO", "Info"),
+            ("CLUSTER SAVECONFIG", "SaveConfig"),
+            ("CLUSTER RESET", "Reset { hard: false }"),
+            ("CLUSTER RESET SOFT", "Reset { hard: false }"),
+            ("CLUSTER RESET hard", "Reset { hard: true }"),
+            ("CLUSTER LEAVING", "IsLeaving"),
+            ("CLUSTER LEAVING yes", "SetLeaving(true)"),
+            ("CLUSTER LEAVING No", "SetLeaving(false)"),
+        ] {
+            check_parsing(line, &format!("Cluster({expected})"));
+        }
+        check_parsing(
+            &format!("CLUSTER FORGET {NODE}"),
+            &format!("Cluster(Forget {{ text: \"{NODE}\", id: Some({NODE}) }})"),
+        );
+    }
+
+    #[test]
+    fn cluster_refuses_with_the_published_texts() {
+        const WRONG: &str = "-ERR Wrong CLUSTER subcommand or number of arguments";
+        let unknowable = NODE.to_uppercase();
+        for (line, expected) in [
+            ("CLUSTER", "-ERR wrong number of arguments for 'cluster' command"),
+            ("CLUSTER NOSUCH", WRONG),
+            ("CLUSTER ''", WRONG),
+            ("CLUSTER NODES x", WRONG),
+            ("CLUSTER FORGET", WRONG),
+            ("CLUSTER RESET HARD x", WRONG),
+            ("CLUSTER LEAVING yes x", WRONG),
+            ("CLUSTER MEET 127.0.0.1", WRONG),
+            ("CLUSTER MEET 127.0.0.1 7711 x", WRONG),
+            ("CLUSTER SLOTS", "-ERR This instance has cluster support disabled"),
+            ("CLUSTER SHARDS", "-ERR This instance has cluster support disabled"),
+            ("CLUSTER RESET harder", "-ERR syntax error"),
+            ("CLUSTER LEAVING maybe", "-ERR Wrong argument for CLUSTER LEAVING. Use 'yes' or 'no'"),
+            ("CLUSTER FORGET abc", "-ERR Invalid node identifier"),
+            (&format!("CLUSTER FORGET {unknowable}"), &format!("-ERR Unknown node {unknowable}")),
+        ] {
+            check_parsing(line, expected);
+        }
+    }
+
+    #[test]
+    fn meet_checks_its_arguments_before_it_declines() {
+        const DECLINED: &str = "-ERR CLUSTER MEET is not available in this version: it runs as a single node";
+        for (address, expected) in [
+            ("127.0.0.1 7711", DECLINED.to_owned()),
+            ("::1 55535", DECLINED.to_owned()),
+            ("127.0.0.1 x", "-ERR Invalid TCP port specified: x".to_owned()),
+            ("nonsense x", "-ERR Invalid TCP port specified: x".to_owned()),
+            ("127.0.0.1 0", "-ERR Invalid node address specified: 127.0.0.1:0".to_owned()),
+            ("127.0.0.1 ''", "-ERR Invalid node address specified: 127.0.0.1:".to_owned()),
+            ("127.0.0.1 55536", "-ERR Invalid node address specified: 127.0.0.1:55536".to_owned()),
+            ("127.0.0.1 -1", "-ERR Invalid node address specified: 127.0.0.1:-1".to_owned()),
+            ("127.0.0.1 4294975111", "-ERR Invalid node address specified: 127.0.0.1:4294975111".to_owned()),
+            ("127.0.0.01 7711", "-ERR Invalid node address specified: 127.0.0.01:7711".to_owned()),
+            ("localhost 7711", "-ERR Invalid node address specified: localhost:7711".to_owned()),
+        ] {
+            check_parsing(&format!("CLUSTER MEET {address}"), &expected);
+        }
+    }
+
+    #[test]
+    fn hello_is_a_greeting_without_and_a_handshake_with_arguments() {
+        check_parsing("HELLO", "Hello");
+        check_parsing("HELLO 3", "shell HelloHandshake");
+        check_parsing("hello 2 AUTH default secret", "shell HelloHandshake");
+    }
+}

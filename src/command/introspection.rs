@@ -1,0 +1,133 @@
+//! The command table shown: COMMAND with its subcommands, and the list of commands in README.md.
+
+use std::fmt::Write;
+
+use super::spec::{ArgDoc, CommandSpec, Group, Repeats};
+use super::{COMMANDS, CommandError, CommandTable};
+use crate::resp::Value;
+use crate::types::Args;
+
+/// COMMAND with whatever subcommand.
+pub fn command_reply(table: &CommandTable, args: &Args<'_>) -> Result<Value, CommandError> {
+    let Some(subcommand) = args.get(1) else {
+        return Ok(command_rows(table));
+    };
+    let is = |word: &str| subcommand.eq_ignore_ascii_case(word.as_bytes());
+    let names: Vec<&[u8]> = args.iter().skip(2).collect();
+    if is("info") {
+        Ok(command_info(table, &names))
+    } else if is("docs") {
+        Ok(command_docs(table, &names))
+    } else if is("count") && names.is_empty() {
+        Ok(command_count(table))
+    } else if is("list") && names.is_empty() {
+        Ok(command_list(table))
+    } else {
+        Err(CommandError::CommandSubcommand)
+    }
+}
+
+/// COMMAND: all commands.
+pub fn command_rows(table: &CommandTable) -> Value {
+    Value::Array(table.iter().map(row).collect())
+}
+
+/// COMMAND COUNT.
+pub fn command_count(table: &CommandTable) -> Value {
+    Value::Int(table.iter().count() as i64)
+}
+
+/// COMMAND INFO: the named commands; null for those that do not exist.
+pub fn command_info(table: &CommandTable, names: &[&[u8]]) -> Value {
+    Value::Array(names.iter().map(|name| table.find(name).map_or(Value::NullBulk, row)).collect())
+}
+
+/// COMMAND LIST: all names.
+pub fn command_list(table: &CommandTable) -> Value {
+    Value::Array(table.iter().map(|spec| bulk(spec.name)).collect())
+}
+
+/// COMMAND DOCS: the documentation of the named commands, or of all; those that do not exist are left out.
+pub fn command_docs(table: &CommandTable, names: &[&[u8]]) -> Value {
+    let docs = |spec: &CommandSpec| (bulk(spec.name), documentation(spec));
+    Value::Map(if names.is_empty() {
+        table.iter().map(docs).collect()
+    } else {
+        names.iter().filter_map(|name| table.find(name)).map(docs).collect()
+    })
+}
+
+/// Name, arity, flags; the three zeros say that no argument is a key.
+fn row(spec: &CommandSpec) -> Value {
+    let flags = spec.flags.words().map(|word| Value::Status(word.to_owned())).collect();
+    let no_keys = [Value::Int(0), Value::Int(0), Value::Int(0)];
+    let mut row = vec![bulk(spec.name), Value::Int(spec.arity.number()), Value::Array(flags)];
+    row.extend(no_keys);
+    Value::Array(row)
+}
+
+/// The shape that redis-cli 7 reads (redis-clients.md 6.1).
+fn documentation(spec: &CommandSpec) -> Value {
+    let mut pairs = vec![
+        (bulk("summary"), bulk(spec.summary)),
+        (bulk("since"), bulk(spec.since)),
+        (bulk("group"), bulk(spec.group.word())),
+        (bulk("complexity"), bulk(spec.complexity)),
+    ];
+    let arguments: Vec<Value> = spec.arguments().map(argument).collect();
+    if !arguments.is_empty() {
+        pairs.push((bulk("arguments"), Value::Array(arguments)));
+    }
+    Value::Map(pairs)
+}
+
+fn argument(doc: &ArgDoc) -> Value {
+    let mut pairs = vec![(bulk("name"), bulk(doc.name)), (bulk("type"), bulk(doc.kind.word()))];
+    if let Some(token) = doc.token {
+        pairs.push((bulk("token"), bulk(token)));
+    }
+    pairs.push((bulk("summary"), bulk(doc.summary)));
+    let repeats: &[&str] = match doc.repeats {
+        Repeats::Never => &[],
+        Repeats::Value => &["multiple"],
+        Repeats::TokenAndValue => &["multiple", "multiple_token"],
+    };
+    let optional = doc.optional.then_some("optional");
+    let flags: Vec<Value> = optional
+        .into_iter()
+        .chain(repeats.iter().copied())
+        .map(|flag| Value::Status(flag.to_owned()))
+        .collect();
+    if !flags.is_empty() {
+        pairs.push((bulk("flags"), Value::Array(flags)));
+    }
+    Value::Map(pairs)
+}
+
+fn bulk(text: &str) -> Value {
+    Value::Bulk(text.as_bytes().to_vec())
+}
+
+impl CommandSpec {
+    /// How the command is written: `QPEEK queue count`.
+    pub fn syntax(&self) -> String {
+        let words = self.arguments().map(ArgDoc::syntax);
+        std::iter::once(self.name.to_uppercase()).chain(words).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The list of commands for README.md: one Markdown table for each group.
+pub fn readme_table() -> String {
+    let mut text = String::new();
+    for group in Group::ALL {
+        let separator = if text.is_empty() { "" } else { "\n" };
+        let _ =
+            write!(text, "{separator}### {}\n\n| Command | What it does |\n| --- | --- |\n", group.title());
+        for spec in COMMANDS.iter().filter(|spec| spec.group == group) {
+            // A bar ends a cell even inside code.
+            let syntax = spec.syntax().replace('|', "\\|");
+            let _ = writeln!(text, "| `{syntax}` | {} |", spec.summary.replace('|', "\\|"));
+        }
+    }
+    text
+}

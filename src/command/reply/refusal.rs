@@ -1,0 +1,42 @@
+//! The texts of refusals (commands.md 16). They are published behaviour: clients match on them.
+
+use std::borrow::Cow;
+
+use crate::engine::Refusal;
+use crate::types::NodeId;
+
+/// The text of a refusal, its first word included; `asked_node` is the node that the request named.
+pub fn refusal_text(refusal: Refusal, asked_node: Option<NodeId>) -> Cow<'static, [u8]> {
+    let text = match refusal {
+        Refusal::AtMostOnceReplicated => {
+            "ERR With RETRY set to 0 please explicitly set  REPLICATE to 1 (at-most-once delivery)"
+        }
+        Refusal::DelayNotBelowTtl => {
+            "ERR The specified DELAY is greater than TTL. Job refused since would never be delivered"
+        }
+        Refusal::NotEnoughNodes => "NOREPL Not enough reachable nodes for the requested replication level",
+        Refusal::NotEnoughNodesLeaving => {
+            "NOREPL Not enough reachable nodes for the requested replication level, since I'm unable to \
+             hold a copy of the message for the following reason: I'm leaving the cluster"
+        }
+        Refusal::NotEnoughNodesNoMemory => {
+            "NOREPL Not enough reachable nodes for the requested replication level, since I'm unable to \
+             hold a copy of the message for the following reason: I'm out of memory"
+        }
+        Refusal::QueueTooLong => "MAXLEN Queue is already longer than the specified MAXLEN count",
+        Refusal::Paused => "PAUSED Queue paused in input, try later",
+        Refusal::Leaving => "LEAVING This node is leaving the cluster, please connect to a different one",
+        Refusal::UnknownJob => "NOJOB Job not known in the context of this node.",
+        Refusal::TooLate => {
+            "TOOLATE Half of job TTL already elapsed, you are no longer allowed to postpone the next delivery."
+        }
+        Refusal::Acked => "ACKED Job already acknowledged, it will not be delivered again.",
+        Refusal::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
+        Refusal::ForgetMyself => "ERR I tried hard but I can't forget myself...",
+        Refusal::UnknownNode => {
+            let id = asked_node.map_or(String::new(), |id| id.to_string());
+            return Cow::Owned(format!("ERR Unknown node {id}").into_bytes());
+        }
+    };
+    Cow::Borrowed(text.as_bytes())
+}
