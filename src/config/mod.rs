@@ -26,6 +26,7 @@ mod parameters;
 mod reference;
 mod retired;
 mod rewrite;
+mod sample;
 mod system;
 mod table;
 mod value;
@@ -38,6 +39,7 @@ pub use kinds::{
 };
 pub use load::{Loaded, ReadSource, RenamedCommand, StartAction, load};
 pub use parameters::{Config, Parameter};
+pub use sample::sample;
 pub use system::read_source;
 pub use table::{Change, ParameterSet, Section};
 pub use value::{ByteSize, Seconds, ValueError};
