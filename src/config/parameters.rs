@@ -1,0 +1,231 @@
+//! The table of parameters: the one place where a parameter is declared.
+//!
+//! The file, the command line, CONFIG GET, SET and REWRITE, `--help` and `disque.conf` all come from these
+//! rows. Whoever changes a row makes `disque.conf` anew: `DISQUE_BLESS=1 cargo test sample`.
+
+use std::path::{Path, PathBuf};
+
+use super::kinds::{
+    BindAddresses, Directory, FileMode, FileName, FilePath, Fsync, Hertz, KeepAlive, LogLevel, OutputLimit,
+    Password, SlowerThan,
+};
+use super::table::{Change, ParameterSet, Section, parameters};
+use super::value::{ByteSize, Seconds, Value, ValueError, check_range};
+use crate::engine::EvictionPolicy;
+use crate::types::Millis;
+use crate::types::limits::MAX_CLIENT_PORT;
+
+/// The largest value of plain numbers: what RC1 held in its integers.
+const MAX_INTEGER: u64 = i32::MAX as u64;
+
+parameters! {
+    "Network" {
+        /// The TCP port for clients. 0 listens on no TCP port; then set unixsocket.
+        /// Nodes talk to each other on the port 10000 above it, so it is at most 55535, and both must be open
+        /// between the nodes.
+        Port = "port", port: u16 = 7711, AtStart, in 0..=u64::from(MAX_CLIENT_PORT);
+
+        /// The addresses to listen on, 1 to 16 of them, separated by blanks; none means all, IPv4 and IPv6.
+        /// Anybody who reaches the port can add, take and delete jobs, so outside a closed network name the
+        /// addresses of the inner side here. The other nodes must reach at least one of them.
+        /// Example: bind 127.0.0.1 10.0.0.5
+        Bind = "bind", bind: BindAddresses = BindAddresses::default(), AtStart;
+
+        /// A Unix socket to listen on, in addition to the TCP port; the empty string means none.
+        /// Clients on the same machine save a little by it. A file in its place is removed at the start.
+        UnixSocket = "unixsocket", unixsocket: Option<PathBuf> = None, AtStart;
+
+        /// The permissions of the Unix socket, in octal; 0 leaves them as the system made them.
+        /// 770 admits the user and the group of the server, 777 everybody on the machine.
+        UnixSocketPerm = "unixsocketperm", unixsocketperm: FileMode = FileMode(0), AtStart;
+
+        /// How many connections may wait to be accepted.
+        /// Raise it if many clients connect at the same moment. Linux cuts it to net.core.somaxconn.
+        TcpBacklog = "tcp-backlog", tcp_backlog: u32 = 511, AtStart, in 0..=MAX_INTEGER;
+
+        /// After how many seconds of silence the system probes whether a client is still there; 0 never does.
+        /// Without it a client that vanished with its machine or network keeps its connection for ever, and a
+        /// job may be delivered to it. 300 is a good value. Yes means 300, no means 0.
+        TcpKeepalive = "tcp-keepalive", tcp_keepalive: KeepAlive = KeepAlive(Seconds(0)), AtRunTime,
+            in 0..=MAX_INTEGER;
+
+        /// Close clients that have been idle for more than this many seconds; 0 never does.
+        /// Clients that wait for jobs are not idle. Against clients that vanish prefer tcp-keepalive.
+        Timeout = "timeout", timeout: Seconds = Seconds(0), AtRunTime, in 0..=MAX_INTEGER;
+
+        /// How many clients may be connected at the same time; more are refused with an error.
+        /// Each needs a file descriptor. If the system grants fewer, the number is lowered, with a warning.
+        MaxClients = "maxclients", maxclients: u32 = 10_000, AtRunTime, in 1..=MAX_INTEGER;
+
+        /// Close clients that read their replies too slowly: normal HARD SOFT SECONDS; zeros mean no limit.
+        /// A client is closed as soon as HARD bytes wait for it, or when SOFT bytes have waited for more than
+        /// SECONDS. Units are allowed. Limit it if you do not trust all clients: what waits takes memory.
+        /// Example: client-output-buffer-limit normal 256mb 64mb 60
+        ClientOutputBufferLimit = "client-output-buffer-limit", client_output_buffer_limit: OutputLimit =
+            OutputLimit::default(), AtRunTime;
+    }
+
+    "Access" {
+        /// The password that clients must give with AUTH, up to 512 bytes; the empty string asks for none.
+        /// Attackers can try very many passwords in a second, so take a long random one. It travels and is
+        /// stored in clear text: it protects against mistakes more than against listeners. A change holds at
+        /// once for every connection that has not authenticated.
+        RequirePass = "requirepass", requirepass: Password = Password::NONE, AtRunTime;
+    }
+
+    "Process, files and log" {
+        /// The working directory; relative names of files, logfile too, start from it.
+        /// Give each node its own: nodes.conf, which holds the node's identity, is kept there. A relative
+        /// include is looked for in the directory that was set above it.
+        Dir = "dir", dir: Directory = Directory::new(Path::new(".")), AtRunTime;
+
+        /// The file to append the log to; the empty string logs to the standard output.
+        /// Under systemd or in a container leave it empty: what collects the output keeps and rotates it.
+        LogFile = "logfile", logfile: Option<PathBuf> = None, AtStart;
+
+        /// How much to log: debug, verbose, notice or warning.
+        /// Notice suits production. Debug writes about single jobs, which costs speed and disk.
+        LogLevel = "loglevel", loglevel: LogLevel = LogLevel::Notice, AtRunTime;
+
+        /// A file to write the process ID to; the empty string writes none.
+        /// Only needed by tools that find the process by it. Systemd does not.
+        PidFile = "pidfile", pidfile: Option<PathBuf> = None, AtStart;
+
+        /// Must be no: the server stays in the foreground.
+        /// To run it in the background use systemd, or: setsid disque-server disque.conf &
+        Daemonize = "daemonize", daemonize: bool = false, AtStart, check foreground_only;
+
+        /// Has no effect: timers fire exactly when they are due, not so many times in a second.
+        /// Kept, from 1 to 500, because INFO shows it and tools of Disque 1.0 read it.
+        Hz = "hz", hz: Hertz = Hertz(10), AtRunTime;
+    }
+
+    "Memory" {
+        /// How many bytes jobs and queues may use, with a unit or without; 0 means no limit.
+        /// Units: k, m, g count by 1000; kb, mb, gb by 1024. Above 75 % a node keeps no copies of new jobs
+        /// and asks other nodes to. Above 95 % maxmemory-policy decides. Buffers of clients come on top, so
+        /// leave room: two thirds of what the process may use is a sound start.
+        MaxMemory = "maxmemory", maxmemory: ByteSize = ByteSize(1 << 30), AtRunTime;
+
+        /// What to do above 95 % of maxmemory: acks or noeviction.
+        /// With acks, jobs that are already acknowledged, and jobs with RETRY 0 that are already delivered,
+        /// are forgotten early. No job that must still be delivered is lost, but an acknowledged one may in
+        /// rare cases be delivered again. With noeviction, commands that need memory fail instead.
+        MaxMemoryPolicy = "maxmemory-policy", maxmemory_policy: EvictionPolicy =
+            EvictionPolicy::Acks, AtRunTime;
+    }
+
+    "Append-only file" {
+        /// Must be no: this version keeps jobs in memory only.
+        /// Jobs survive a node as long as another node that holds a copy lives; see REPLICATE of ADDJOB. The
+        /// other parameters of this section take effect when appendonly is available. They are checked and
+        /// kept already, so that files need not change then.
+        AppendOnly = "appendonly", appendonly: bool = false, AtRunTime, check no_append_only_file;
+
+        /// The name of the append-only file in the directory dir.
+        /// Takes effect when appendonly is available.
+        AppendFileName = "appendfilename", appendfilename: FileName = FileName::new("disque.aof"), AtStart;
+
+        /// When to force the file to the disk: always, everysec or no.
+        /// Always loses nothing that was answered, and is as slow as the disk; everysec may lose the last
+        /// second or two when the machine fails; no leaves it to the system. Takes effect when appendonly is
+        /// available.
+        AppendFsync = "appendfsync", appendfsync: Fsync = Fsync::EverySecond, AtRunTime;
+
+        /// Do not force the file to the disk while it is being rewritten.
+        /// Avoids pauses on slow disks, and may lose more when the machine fails meanwhile. Takes effect when
+        /// appendonly is available.
+        NoAppendFsyncOnRewrite = "no-appendfsync-on-rewrite", no_appendfsync_on_rewrite: bool = false,
+            AtRunTime;
+
+        /// Rewrite the file when it has grown by this many percent since the last rewrite; 0 never does.
+        /// Lower keeps the file smaller and works the disk more. Takes effect when appendonly is available.
+        AutoAofRewritePercentage = "auto-aof-rewrite-percentage", auto_aof_rewrite_percentage: u32 = 100,
+            AtRunTime, in 0..=MAX_INTEGER;
+
+        /// Do not rewrite the file by itself while it is smaller than this.
+        /// Takes effect when appendonly is available.
+        AutoAofRewriteMinSize = "auto-aof-rewrite-min-size", auto_aof_rewrite_min_size: ByteSize =
+            ByteSize(64 << 20), AtRunTime;
+
+        /// Force the file to the disk piece by piece while it is being rewritten, not all at the end.
+        /// Avoids one long pause. Takes effect when appendonly is available.
+        AofRewriteIncrementalFsync = "aof-rewrite-incremental-fsync", aof_rewrite_incremental_fsync: bool =
+            true, AtRunTime;
+
+        /// Start even if the end of the file is cut off, as after a failure of power.
+        /// With no, the server refuses to start until an operator has repaired the file. Takes effect when
+        /// appendonly is available.
+        AofLoadTruncated = "aof-load-truncated", aof_load_truncated: bool = true, AtRunTime;
+
+        /// Must be no: there is no append-only file to load in this version.
+        /// When appendonly is available, yes will put the jobs of the file back into their queues, once.
+        AofEnqueueJobsOnce = "aof-enqueue-jobs-once", aof_enqueue_jobs_once: bool = false, AtRunTime,
+            check no_jobs_to_enqueue;
+    }
+
+    "Cluster" {
+        /// How many milliseconds a node may be silent before the others suspect that it has failed.
+        /// Shorter finds failures sooner; below some round trips, or the longest pause of a busy machine, it
+        /// finds failures that are none. Use the same on all nodes.
+        ClusterNodeTimeout = "cluster-node-timeout", cluster_node_timeout: Millis = Millis(15_000), AtRunTime,
+            in 1..=MAX_INTEGER;
+
+        /// The file in which the node keeps its identity and what it knows of the others. Not to be edited.
+        /// Relative to dir. Each node needs its own: nodes that share it would take each other's identity.
+        ClusterConfigFile = "cluster-config-file", cluster_config_file: FilePath =
+            FilePath::new("nodes.conf"), AtStart;
+    }
+
+    "Slow commands and latency" {
+        /// Remember commands that took at least this many microseconds; 0 remembers all, -1 none.
+        /// Only the time of the execution counts, not the waiting for jobs. Read them with SLOWLOG GET.
+        SlowlogLogSlowerThan = "slowlog-log-slower-than", slowlog_log_slower_than: SlowerThan =
+            SlowerThan(Some(10_000)), AtRunTime;
+
+        /// How many slow commands to remember; older ones are forgotten.
+        /// Each takes some memory, which SLOWLOG RESET gives back.
+        SlowlogMaxLen = "slowlog-max-len", slowlog_max_len: u32 = 128, AtRunTime, in 0..=MAX_INTEGER;
+
+        /// Remember pauses of the server of at least this many milliseconds; 0 remembers none.
+        /// Turn it on when you hunt latency, with what you want to find, say 100. Read them with LATENCY.
+        LatencyMonitorThreshold = "latency-monitor-threshold", latency_monitor_threshold: Millis = Millis(0),
+            AtRunTime, in 0..=MAX_INTEGER;
+    }
+}
+
+/// A set of parameters is 64 bits.
+const _: () = assert!(Parameter::ALL.len() <= 64);
+
+impl Parameter {
+    /// The parameter called `name`, in any case.
+    pub fn named(name: &[u8]) -> Option<Parameter> {
+        Parameter::ALL
+            .iter()
+            .find(|parameter| parameter.name().as_bytes().eq_ignore_ascii_case(name))
+            .copied()
+    }
+}
+
+fn foreground_only(daemonize: &bool) -> Result<(), ValueError> {
+    refuse_yes(
+        *daemonize,
+        "this server does not go into the background by itself; \
+         set daemonize no and use systemd, or start it with: setsid disque-server … &",
+    )
+}
+
+fn no_append_only_file(appendonly: &bool) -> Result<(), ValueError> {
+    refuse_yes(*appendonly, "this version keeps jobs in memory only; set appendonly no")
+}
+
+fn no_jobs_to_enqueue(once: &bool) -> Result<(), ValueError> {
+    refuse_yes(
+        *once,
+        "this version keeps jobs in memory only and loads no append-only file; set aof-enqueue-jobs-once no",
+    )
+}
+
+fn refuse_yes(yes: bool, remedy: &'static str) -> Result<(), ValueError> {
+    if yes { Err(ValueError::Unavailable(remedy)) } else { Ok(()) }
+}
