@@ -110,7 +110,7 @@ fn forget(args: Args<'_>) -> Result<Request<'_>, CommandError> {
     }
     // What cannot be the ID of a node is in no table; the engine need not look.
     let id = NodeId::parse(text).ok_or_else(|| CommandError::UnknownNode(text.to_vec()))?;
-    Ok(Request::Cluster(ClusterRequest::Forget { text, id: Some(id) }))
+    Ok(Request::Cluster(ClusterRequest::Forget { id }))
 }
 
 /// What is wrong with CLUSTER MEET: an argument or, since nodes do not talk to each other yet, the wish itself.
@@ -124,15 +124,6 @@ fn meet(ip: &[u8], port: &[u8]) -> CommandError {
         CommandError::MeetUnavailable
     } else {
         CommandError::BadAddress { ip: ip.to_vec(), port: port.to_vec() }
-    }
-}
-
-/// The node that a request names, for the text of the error reply: what
-/// [`ReplyContext::asked_node`](super::reply::ReplyContext::asked_node) must hold.
-pub fn asked_node(request: &Request<'_>) -> Option<NodeId> {
-    match request {
-        Request::Cluster(ClusterRequest::Forget { id, .. }) => *id,
-        _ => None,
     }
 }
 

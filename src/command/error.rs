@@ -81,6 +81,8 @@ pub enum CommandError {
     WatchInsideMulti,
     /// EXEC after a command that was refused while it was being queued.
     ExecAborted,
+    /// More commands or bytes between MULTI and EXEC than one connection may have.
+    TransactionTooLarge,
     /// A command that must not stand inside MULTI, by its built-in name.
     NotInsideMulti(&'static str),
 }
@@ -144,6 +146,9 @@ impl CommandError {
             CommandError::DiscardWithoutMulti => "ERR DISCARD without MULTI",
             CommandError::WatchInsideMulti => "ERR WATCH inside MULTI is not allowed",
             CommandError::ExecAborted => "EXECABORT Transaction discarded because of previous errors.",
+            CommandError::TransactionTooLarge => {
+                "ERR Transaction is too large: send EXEC after fewer or smaller commands"
+            }
             CommandError::UnknownCommand(_)
             | CommandError::WrongArity(_)
             | CommandError::AofBroken(_)

@@ -34,7 +34,6 @@ mod tests;
 mod transaction;
 
 pub use arguments::{integer, timeout};
-pub use cluster::asked_node;
 pub use error::CommandError;
 pub use introspection::{
     command_count, command_docs, command_info, command_list, command_reply, command_rows, readme_table,

@@ -193,5 +193,5 @@ pub enum Refusal {
     /// CLUSTER FORGET of this node.
     ForgetMyself,
     /// CLUSTER FORGET of a node that is not in the table.
-    UnknownNode,
+    UnknownNode(NodeId),
 }

@@ -82,7 +82,7 @@ pub enum Request<'a> {
     /// HELLO without arguments: the cluster as clients need to know it.
     Hello,
     /// CLUSTER and its subcommands.
-    Cluster(ClusterRequest<'a>),
+    Cluster(ClusterRequest),
     /// DEBUG FLUSHALL: forgets all jobs and queues of this node.
     FlushAll,
 }
@@ -263,7 +263,7 @@ impl JobStates {
 
 /// CLUSTER's subcommands that run in the engine.
 #[derive(Debug)]
-pub enum ClusterRequest<'a> {
+pub enum ClusterRequest {
     /// CLUSTER NODES.
     Nodes,
     /// CLUSTER MYID.
@@ -272,12 +272,10 @@ pub enum ClusterRequest<'a> {
     Info,
     /// CLUSTER SAVECONFIG.
     SaveConfig,
-    /// CLUSTER FORGET; `None` is 40 bytes that no node can have as its ID.
+    /// CLUSTER FORGET.
     Forget {
-        /// The text as given.
-        text: &'a [u8],
         /// The node.
-        id: Option<NodeId>,
+        id: NodeId,
     },
     /// CLUSTER RESET.
     Reset {

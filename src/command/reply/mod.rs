@@ -26,8 +26,6 @@ pub struct ReplyContext {
     pub local_ip: Option<IpAddr>,
     /// The port that this server listens on: what HELLO tells if the engine does not know it.
     pub port: u16,
-    /// The node that the request named, if any; see [`asked_node`](super::asked_node).
-    pub asked_node: Option<NodeId>,
 }
 
 /// Appends the reply to the output. Rows of jobs lie in the effects among which the reply stands.
@@ -61,7 +59,7 @@ pub fn encode(reply: &Reply, effects: &Effects, ctx: &ReplyContext, out: &mut Ou
         Reply::NodeId(id) => write::bulk(bytes, &id.text()),
         Reply::Nodes(nodes) => write::bulk(bytes, nodes.to_string().as_bytes()),
         Reply::ClusterInfo(info) => write::bulk(bytes, cluster_info(info).as_bytes()),
-        Reply::Refused(refusal) => write::error(bytes, &refusal_text(*refusal, ctx.asked_node)),
+        Reply::Refused(refusal) => write::error(bytes, &refusal_text(*refusal)),
     }
 }
 

@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use crate::engine::Refusal;
-use crate::types::NodeId;
 
-/// The text of a refusal, its first word included; `asked_node` is the node that the request named.
-pub fn refusal_text(refusal: Refusal, asked_node: Option<NodeId>) -> Cow<'static, [u8]> {
+/// The text of a refusal, its first word included.
+pub fn refusal_text(refusal: Refusal) -> Cow<'static, [u8]> {
     let text = match refusal {
         Refusal::AtMostOnceReplicated => {
             "ERR With RETRY set to 0 please explicitly set  REPLICATE to 1 (at-most-once delivery)"
@@ -33,10 +32,7 @@ pub fn refusal_text(refusal: Refusal, asked_node: Option<NodeId>) -> Cow<'static
         Refusal::Acked => "ACKED Job already acknowledged, it will not be delivered again.",
         Refusal::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
         Refusal::ForgetMyself => "ERR I tried hard but I can't forget myself...",
-        Refusal::UnknownNode => {
-            let id = asked_node.map_or(String::new(), |id| id.to_string());
-            return Cow::Owned(format!("ERR Unknown node {id}").into_bytes());
-        }
+        Refusal::UnknownNode(id) => return Cow::Owned(format!("ERR Unknown node {id}").into_bytes()),
     };
     Cow::Borrowed(text.as_bytes())
 }

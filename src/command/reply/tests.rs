@@ -16,7 +16,7 @@ fn node(byte: u8) -> NodeId {
 }
 
 fn context(protocol: Protocol) -> ReplyContext {
-    ReplyContext { protocol, local_ip: None, port: 7711, asked_node: None }
+    ReplyContext { protocol, local_ip: None, port: 7711 }
 }
 
 fn sent(out: &Output) -> Vec<u8> {
@@ -320,9 +320,6 @@ fn refusals_have_the_published_texts() {
     ] {
         check(&Reply::Refused(refusal), &Effects::new(), &format!("-{text}|"));
     }
-    let ctx = ReplyContext { asked_node: Some(node(0xda)), ..context(Protocol::Resp2) };
-    assert_eq!(
-        encoded(&Reply::Refused(Refusal::UnknownNode), &Effects::new(), &ctx),
-        format!("-ERR Unknown node {}|", "da".repeat(20))
-    );
+    let unknown = Reply::Refused(Refusal::UnknownNode(node(0xda)));
+    check(&unknown, &Effects::new(), &format!("-ERR Unknown node {}|", "da".repeat(20)));
 }

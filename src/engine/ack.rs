@@ -1,0 +1,46 @@
+//! Forgetting jobs: ACKJOB, FASTACK, DELJOB (commands.md 8.1 to 8.3).
+
+use super::Engine;
+use super::job::JobIndex;
+use super::reply::Reply;
+use super::request::JobState;
+use crate::types::{ArgList, NodeIndex, NodeSet};
+
+impl Engine {
+    /// ACKJOB: how many of the jobs were known here and not yet acknowledged.
+    pub(super) fn ack_jobs(&mut self, ids: ArgList<'_>) -> Reply {
+        self.count_jobs(ids, |engine, index| {
+            let news = engine.acknowledge(index);
+            engine.collect(index);
+            news
+        })
+    }
+
+    /// FASTACK and DELJOB: how many of the jobs were known here.
+    pub(super) fn delete_jobs(&mut self, ids: ArgList<'_>) -> Reply {
+        self.count_jobs(ids, |engine, index| {
+            engine.forget(index);
+            true
+        })
+    }
+
+    /// Marks a job as done; there is no way back. False if it was known to be done.
+    fn acknowledge(&mut self, index: JobIndex) -> bool {
+        if self.jobs[index].state == JobState::Acked {
+            return false;
+        }
+        self.take_out_of_queue(index);
+        self.set_state(index, JobState::Acked);
+        self.jobs[index].confirmed = NodeSet::only(NodeIndex::MYSELF);
+        true
+    }
+
+    /// Forgets an acknowledged job once every node that may hold a copy has confirmed. The sets are compared by
+    /// their members: equal sizes prove nothing (W2 of reliability.md).
+    fn collect(&mut self, index: JobIndex) {
+        let job = &self.jobs[index];
+        if job.confirmed.contains_all(job.delivered) {
+            self.forget(index);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! ADDJOB: the checks, in their published order, and the making of a job (commands.md 6).
+
+use rand::Rng as _;
+
+use super::job::{Job, JobIndex};
+use super::memory::MemoryLevel;
+use super::reply::{Refusal, Reply};
+use super::request::AddJob;
+use super::{Engine, NameId, requeue};
+use crate::types::{Ctime, JobId, Millis, NodeIndex, NodeSet, Span32, limits};
+
+impl Engine {
+    pub(super) fn add_job(&mut self, request: AddJob<'_>) -> Reply {
+        let retry = request.retry.unwrap_or_else(|| default_retry(request.ttl));
+        let replicate = request.replicate.unwrap_or_else(|| self.nodes.default_replicate());
+        if let Err(refusal) = self.check_add(&request, retry, replicate) {
+            return Reply::Refused(refusal);
+        }
+        let (id, name) = (self.new_job_id(request.ttl, !retry.is_zero()), self.queues.intern(request.queue));
+        let ctime = self.new_ctime();
+        let index = self.register(Job {
+            expires_at: self.now + request.ttl,
+            delivered: NodeSet::only(NodeIndex::MYSELF),
+            delay: request.delay,
+            retry,
+            replicate,
+            ..Job::new(id, ctime, name, request.body.into_body())
+        });
+        if request.delay.is_zero() {
+            self.enqueue(index, requeue::Cause::First);
+        } else {
+            self.jobs[index].requeue_at = self.now + request.delay.millis();
+            self.wake_in_time(index);
+        }
+        Reply::JobId(id)
+    }
+
+    /// The checks after those of form; the first that fails decides (commands.md 6.2, steps 3 to 7).
+    fn check_add(&self, request: &AddJob<'_>, retry: Span32, replicate: u16) -> Result<(), Refusal> {
+        if replicate > 1 && retry.is_zero() {
+            return Err(Refusal::AtMostOnceReplicated);
+        }
+        if request.delay.millis() >= request.ttl {
+            return Err(Refusal::DelayNotBelowTtl);
+        }
+        self.check_copies(u64::from(replicate))?;
+        let Some((_, queue)) = self.queues.find_queue(request.queue) else { return Ok(()) };
+        if request.maxlen.is_some_and(|maxlen| queue.lanes.len() as u64 >= maxlen) {
+            return Err(Refusal::QueueTooLong);
+        }
+        if queue.pause.input { Err(Refusal::Paused) } else { Ok(()) }
+    }
+
+    /// Whether so many copies can be made. A node that leaves, or is short of memory, keeps none itself.
+    fn check_copies(&self, replicate: u64) -> Result<(), Refusal> {
+        let leaving = self.nodes.is_leaving();
+        let external = leaving || self.memory_level() >= MemoryLevel::High;
+        let needed = if external { replicate } else { replicate - 1 };
+        let reachable = self.nodes.reachable();
+        match needed <= reachable {
+            true => Ok(()),
+            false if !external || needed - 1 != reachable => Err(Refusal::NotEnoughNodes),
+            false if leaving => Err(Refusal::NotEnoughNodesLeaving),
+            false => Err(Refusal::NotEnoughNodesNoMemory),
+        }
+    }
+
+    /// Takes a job into the table and into account.
+    fn register(&mut self, job: Job) -> JobIndex {
+        self.memory.add_job(job.heap_bytes());
+        self.queues.retain(job.queue);
+        self.in_state[job.state as usize] += 1;
+        self.jobs.insert(job)
+    }
+
+    /// An ID that nobody else has: 144 random bits, and drawn again should this node know it already.
+    fn new_job_id(&mut self, ttl: Millis, at_least_once: bool) -> JobId {
+        let node = self.nodes.me().prefix();
+        loop {
+            let mut random = [0; 18];
+            self.ids.fill_bytes(&mut random);
+            let id = JobId::new(node, random, ttl, at_least_once);
+            if self.jobs.find(&id).is_none() {
+                return id;
+            }
+        }
+    }
+
+    /// The current millisecond, or one more than the last creation time, so that no two jobs share one.
+    fn new_ctime(&mut self) -> Ctime {
+        let ctime = Ctime::at(self.now).max(Ctime(self.last_ctime.0 + 1));
+        self.last_ctime = ctime;
+        ctime
+    }
+
+    /// The queue name of a job, which is absent only in the record of an unknown job's acknowledgement.
+    pub(super) fn queue_name_of(&self, job: &Job) -> Option<&[u8]> {
+        (job.queue != NameId::NONE).then(|| self.queues.name(job.queue))
+    }
+}
+
+/// RETRY when it is not given: a tenth of the time to live in whole seconds, between one second and five minutes.
+/// A time to live below a second keeps a tenth of itself: such jobs ask for finer grain than RC1 had.
+fn default_retry(ttl: Millis) -> Span32 {
+    if ttl < Millis(1000) {
+        return Span32::new(Millis((ttl.0 / 10).max(1)));
+    }
+    let tenth = Millis::from_secs(ttl.0 / 1000 / 10);
+    Span32::new(tenth.clamp(Millis(1000), limits::DEFAULT_RETRY_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_retry_is_a_tenth_of_the_ttl_within_bounds() {
+        for (ttl, retry) in [
+            (250, 25),
+            (5, 1),
+            (1000, 1000),
+            (9_000, 1000),
+            (19_000, 1000),
+            (20_000, 2000),
+            (59_000, 5000),
+            (2_999_000, 299_000),
+            (3_000_000, 300_000),
+            (86_400_000, 300_000),
+        ] {
+            assert_eq!(default_retry(Millis(ttl)).millis(), Millis(retry), "TTL {ttl} ms");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Accounted bytes, the two levels of pressure, and what is given up under it (commands.md 13.1).
+//!
+//! The account is logical: every structure says what it holds, so that the levels do not depend on the
+//! allocator and are the same in a simulation. The shell adds its own buffers.
+
+use rand::Rng as _;
+
+use super::Engine;
+use super::job::{Job, JobFlags, JobIndex};
+use super::queue_table::IDLE_TIME;
+use super::request::JobState;
+use super::settings::EvictionPolicy;
+use crate::types::{Millis, UnixMillis};
+
+/// How much of `maxmemory` is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MemoryLevel {
+    /// Up to 75 %, or no limit.
+    Normal,
+    /// Above 75 %: no new copies are kept here.
+    High,
+    /// Above 95 %: jobs are evicted, and if that does not help, new ones refused.
+    Critical,
+}
+
+/// Accounted bytes by use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Records, bodies, index and queue entries of jobs.
+    pub jobs: u64,
+    /// Queues and their names.
+    pub queues: u64,
+    /// Waiting clients.
+    pub waiters: u64,
+    /// What the shell reported: connections and buffers.
+    pub shell: u64,
+}
+
+impl MemoryUse {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.jobs + self.queues + self.waiters + self.shell
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) jobs: usize,
+    pub(super) waiters: usize,
+    pub(super) shell: u64,
+    /// Where the sweep for idle queues goes on.
+    sweep: usize,
+    /// When the sweep goes on, while there is pressure.
+    sweep_at: Option<UnixMillis>,
+}
+
+impl Memory {
+    pub(super) fn add_job(&mut self, bytes: usize) {
+        self.jobs += bytes;
+    }
+
+    pub(super) fn sub_job(&mut self, bytes: usize) {
+        self.jobs -= bytes;
+    }
+
+    pub(super) fn forget_jobs(&mut self) {
+        self.jobs = 0;
+        self.waiters = 0;
+    }
+}
+
+/// Idle times after which queues go while memory is short (commands.md 4.3).
+const IDLE_TIME_HIGH: Millis = Millis(10_000);
+const IDLE_TIME_CRITICAL: Millis = Millis(2_000);
+/// How often, and how many queues at a time, the sweep looks at while memory is short.
+const SWEEP_PERIOD: Millis = Millis(100);
+const SWEEP_QUEUES: usize = 1000;
+/// How many jobs one eviction may free, and after how many that must stay it gives up.
+const EVICT_JOBS: usize = 1000;
+const EVICT_MISSES: usize = 100;
+/// How many idle queues one call removes at the most.
+const IDLE_QUEUES_PER_ADVANCE: usize = 100;
+
+impl Engine {
+    /// Accounted bytes.
+    pub fn memory_use(&self) -> MemoryUse {
+        MemoryUse {
+            jobs: self.memory.jobs as u64,
+            queues: self.queues.bytes() as u64,
+            waiters: self.memory.waiters as u64,
+            shell: self.memory.shell,
+        }
+    }
+
+    /// How much of `maxmemory` is in use.
+    pub fn memory_level(&self) -> MemoryLevel {
+        let (used, max) = (self.memory_use().total(), self.settings.maxmemory);
+        match max {
+            0 => MemoryLevel::Normal,
+            _ if used > max / 100 * 95 => MemoryLevel::Critical,
+            _ if used > max / 100 * 75 => MemoryLevel::High,
+            _ => MemoryLevel::Normal,
+        }
+    }
+
+    pub(super) fn is_short_of_memory(&self) -> bool {
+        self.memory_level() == MemoryLevel::Critical
+    }
+
+    /// Evicts what the policy allows until memory is no longer critical or nothing more is found.
+    pub(super) fn relieve_memory(&mut self) {
+        if self.memory_level() > MemoryLevel::Normal {
+            self.memory.sweep_at.get_or_insert(self.now);
+        }
+        if self.settings.maxmemory_policy == EvictionPolicy::NoEviction {
+            return;
+        }
+        let mut misses = 0;
+        for _ in 0..EVICT_JOBS {
+            if !self.is_short_of_memory() || self.jobs.len() == 0 || misses > EVICT_MISSES {
+                return;
+            }
+            let slot = self.chance.next_u64() % self.jobs.slot_count() as u64;
+            let index = JobIndex(slot as u32);
+            if self.jobs.get(index).is_some_and(may_be_evicted) {
+                self.forget(index);
+                misses = 0;
+            } else {
+                misses += 1;
+            }
+        }
+    }
+
+    pub(super) fn next_idle_check(&self) -> Option<UnixMillis> {
+        let pressing = self.memory.sweep_at.filter(|_| self.queues.len() > 0);
+        [self.queues.next_idle_check(), pressing].into_iter().flatten().min()
+    }
+
+    /// Removes queues that nobody has used for long; sooner while memory is short.
+    pub(super) fn retire_idle_queues(&mut self) {
+        for _ in 0..IDLE_QUEUES_PER_ADVANCE {
+            if !self.queues.consider_idle(self.now) {
+                break;
+            }
+        }
+        let idle = match self.memory_level() {
+            MemoryLevel::Normal => {
+                self.memory.sweep_at = None;
+                return;
+            }
+            MemoryLevel::High => IDLE_TIME_HIGH,
+            MemoryLevel::Critical => IDLE_TIME_CRITICAL,
+        };
+        debug_assert!(idle < IDLE_TIME);
+        if self.memory.sweep_at.is_some_and(|at| at > self.now) {
+            return;
+        }
+        for _ in 0..SWEEP_QUEUES.min(self.queues.slots()) {
+            self.memory.sweep = (self.memory.sweep + 1) % self.queues.slots();
+            self.queues.remove_if_idle(self.memory.sweep, self.now, idle);
+        }
+        self.memory.sweep_at = Some(self.now + SWEEP_PERIOD);
+    }
+}
+
+/// Losing an acknowledgement can only cause a duplicate, and a delivered at-most-once job is never delivered again.
+fn may_be_evicted(job: &Job) -> bool {
+    job.state == JobState::Acked || (job.retry.is_zero() && job.flags.contains(JobFlags::DELIVERED))
+}
