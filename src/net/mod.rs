@@ -1,1 +1,260 @@
-//! The mio shell: event loop, listeners, connections, clock, signals.
+//! The mio shell: everything that touches the world. Event loop, listeners, connections, clock, signals, files.
+//!
+//! It decodes what comes in, hands it to the engine, performs the engine's effects in order, and runs the
+//! commands that need connections or the process. It decides nothing about jobs.
+
+mod client;
+mod clients;
+mod clock;
+mod dispatch;
+mod durable;
+mod listener;
+mod logging;
+mod nodes_file;
+mod operator;
+mod process;
+mod server;
+mod shell;
+mod signals;
+mod stream;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::Duration;
+
+use mio::Poll;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+
+use crate::bus::{NodeFlags, NodesConf};
+use crate::command::{CommandTable, RenameError};
+use crate::config::{Config, Loaded, Problem};
+use crate::engine::{Engine, Seed};
+use crate::types::{Millis, NodeId};
+use clock::Clock;
+use logging::LogFile;
+use nodes_file::NodesFile;
+use operator::Operator;
+use server::{Ending, Parts, Server};
+use signals::Signals;
+
+pub use listener::ListenError;
+pub use nodes_file::NodesFileError;
+
+/// Why the server could not start, or had to end.
+#[derive(Debug)]
+pub enum ServeError {
+    /// A directory, file or socket that the configuration names cannot be used.
+    Setup {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A listening socket cannot be opened.
+    Listen(ListenError),
+    /// The configuration leaves nothing to listen on.
+    NowhereToListen,
+    /// The node table cannot be used.
+    Nodes(NodesFileError),
+    /// A line of the configuration that needs the command table to be judged.
+    Config(crate::config::ConfigError),
+    /// The event loop failed.
+    Loop(io::Error),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServeError::Setup { what, error } => write!(f, "{what}: {error}"),
+            ServeError::Listen(error) => error.fmt(f),
+            ServeError::NowhereToListen => f.write_str(
+                "Configured to not listen anywhere, exiting. Set a port (--port 7711) or a unixsocket.",
+            ),
+            ServeError::Nodes(error) => error.fmt(f),
+            ServeError::Config(error) => error.fmt(f),
+            ServeError::Loop(error) => write!(f, "the event loop failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+fn setup<T>(what: impl Into<String>, result: io::Result<T>) -> Result<T, ServeError> {
+    result.map_err(|error| ServeError::Setup { what: what.into(), error })
+}
+
+/// Runs a server with this configuration until it is shut down.
+///
+/// Installs the process-wide log and signal handlers, so it can be called once per process. The exit code is 0
+/// after a clean shutdown.
+pub fn serve(loaded: Loaded) -> Result<ExitCode, ServeError> {
+    let mut config = loaded.config.clone();
+    let commands = renamed_commands(&loaded)?;
+    setup(format!("cannot use the directory {}", config.dir.path().display()), enter_dir(&config))?;
+    let logfile = config.logfile.as_ref().map(|path| config.path_of(path));
+    let log = setup("cannot open the log file", LogFile::install(logfile.as_deref(), config.loglevel))?;
+    log_panics();
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    grant_descriptors(&mut config);
+    let server = Server::new(assemble(config, commands, log, loaded.file)?).map_err(ServeError::Loop)?;
+    run(server)
+}
+
+fn enter_dir(config: &Config) -> io::Result<()> {
+    std::env::set_current_dir(config.dir.path())
+}
+
+fn renamed_commands(loaded: &Loaded) -> Result<CommandTable, ServeError> {
+    let mut commands = CommandTable::new();
+    for renamed in &loaded.renamed_commands {
+        commands
+            .rename(&renamed.from, &renamed.to)
+            .map_err(|error| ServeError::Config(renamed.error(problem_of(error))))?;
+    }
+    Ok(commands)
+}
+
+fn problem_of(error: RenameError) -> Problem {
+    match error {
+        RenameError::NoSuchCommand => Problem::NoSuchCommand,
+        RenameError::NameTaken => Problem::CommandExists,
+    }
+}
+
+/// Asks for as many descriptors as `maxclients` needs, and lowers `maxclients` to what is granted.
+fn grant_descriptors(config: &mut Config) {
+    match process::reserve_descriptors(config.maxclients) {
+        Ok(granted) if granted >= config.maxclients => {}
+        Ok(granted) => {
+            tracing::warn!(
+                asked = config.maxclients,
+                granted,
+                "maxclients lowered: the limit of open files is too low; raise it with 'ulimit -n'"
+            );
+            config.maxclients = granted.max(1);
+        }
+        Err(error) => tracing::warn!(%error, "cannot read the limit of open files"),
+    }
+}
+
+fn assemble(
+    config: Config,
+    commands: CommandTable,
+    log: LogFile,
+    config_path: Option<PathBuf>,
+) -> Result<Parts, ServeError> {
+    let poll = setup("cannot create the event loop", Poll::new())?;
+    let signals = setup("cannot handle signals", Signals::install(poll.registry(), server::signal_tokens()))?;
+    let mut clock = Clock::new();
+    let now = clock.tick();
+    let mut seed = [0; 32];
+    let mut identity = [0; 40];
+    let random = SysRng.try_fill_bytes(&mut seed).and_then(|()| SysRng.try_fill_bytes(&mut identity));
+    setup("the system gives no random bytes", random.map_err(io::Error::other))?;
+
+    let mut listeners = Vec::new();
+    if config.port == 0 && config.unixsocket.is_none() {
+        return Err(ServeError::NowhereToListen);
+    }
+    if config.port != 0 {
+        let backlog = config.tcp_backlog.min(i32::MAX as u32) as i32;
+        let tcp = listener::open_tcp(config.bind.addresses(), config.port, backlog);
+        listeners = tcp.map_err(ServeError::Listen)?;
+    }
+    if let Some(path) = &config.unixsocket {
+        let unix = listener::open_unix(&config.path_of(path), config.unixsocketperm.0);
+        listeners.push(unix.map_err(ServeError::Listen)?);
+    }
+    let nodes_path = config.path_of(config.cluster_config_file.path());
+    let (mut nodes_file, nodes) = NodesFile::open(&nodes_path).map_err(ServeError::Nodes)?;
+    let (me, leaving) = identity_of(nodes.as_ref(), &identity);
+    let engine = Engine::new(config.engine(), me, leaving, Seed(seed), now);
+    if nodes.is_none() {
+        tracing::info!("No cluster configuration found, I'm {me}");
+        setup("cannot write the node table", nodes_file.save(&engine.nodes_conf()))?;
+    } else {
+        tracing::info!("Node configuration loaded, I'm {me}");
+    }
+    let run_id = identity[20..].iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut operator = Operator::new(&config, now, log, run_id);
+    operator.config_path = config_path;
+    Ok(Parts { poll, listeners, signals, clock, engine, config, commands, nodes_file, operator })
+}
+
+/// This node's identity: the one it had, or a new one.
+fn identity_of(nodes: Option<&NodesConf>, random: &[u8; 40]) -> (NodeId, bool) {
+    match nodes.and_then(NodesConf::myself) {
+        Some(me) => (me.id, me.flags.has(NodeFlags::LEAVING)),
+        None => {
+            let mut bytes = [0; 20];
+            bytes.copy_from_slice(&random[..20]);
+            (NodeId::from_bytes(bytes), false)
+        }
+    }
+}
+
+fn run(mut server: Server) -> Result<ExitCode, ServeError> {
+    let pidfile = server.config.pidfile.as_ref().map(|path| server.config.path_of(path));
+    if let Some(path) = &pidfile
+        && let Err(error) = fs::write(path, format!("{}\n", std::process::id()))
+    {
+        tracing::warn!(%error, path = %path.display(), "cannot write the pid file");
+    }
+    announce(&server);
+    let ending = server.run().map_err(ServeError::Loop)?;
+    if let Ending::CrashAndRestart(delay) = ending {
+        return Err(start_again(delay));
+    }
+    tracing::warn!("User requested shutdown...");
+    server.flush_dirty();
+    if let Some(path) = &pidfile {
+        tracing::info!("Removing the pid file.");
+        let _ = fs::remove_file(path);
+    }
+    if let Some(path) = &server.config.unixsocket {
+        tracing::info!("Removing the unix socket file.");
+        let _ = fs::remove_file(server.config.path_of(path));
+    }
+    tracing::warn!("Disque is now ready to exit, bye bye...");
+    match ending {
+        Ending::Restart(delay) => Err(start_again(delay)),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn announce(server: &Server) {
+    tracing::warn!("Server started, Disque version {}", env!("CARGO_PKG_VERSION"));
+    if server.config.port != 0 {
+        tracing::info!("The server is now ready to accept connections on port {}", server.config.port);
+    }
+    if let Some(path) = &server.config.unixsocket {
+        tracing::info!("The server is now ready to accept connections at {}", path.display());
+    }
+}
+
+/// Becomes a new run of the same program, with the same arguments and the same process ID. Returns only if that
+/// fails.
+fn start_again(delay: Millis) -> ServeError {
+    thread::sleep(Duration::from_millis(delay.0));
+    let mut arguments = std::env::args_os();
+    let program =
+        std::env::current_exe().map(Into::into).ok().or_else(|| arguments.next()).unwrap_or_default();
+    let error = Command::new(program).args(std::env::args_os().skip(1)).exec();
+    ServeError::Setup { what: "cannot start the server again".to_owned(), error }
+}
+
+/// A panic is a defect of the server: it is logged with its place before the process aborts.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = std::backtrace::Backtrace::force_capture();
+        tracing::error!("=== DISQUE BUG REPORT: {panic}\n{backtrace}");
+    }));
+}

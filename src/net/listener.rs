@@ -1,0 +1,120 @@
+//! Where clients come in: TCP addresses and the Unix socket.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::stream::Stream;
+
+/// A listening socket.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Why a listener could not be opened.
+#[derive(Debug)]
+pub struct ListenError {
+    /// What was to be listened on.
+    pub place: String,
+    /// What the system said.
+    pub error: io::Error,
+}
+
+impl std::fmt::Display for ListenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cannot listen on {}: {}", self.place, self.error)?;
+        match self.error.kind() {
+            io::ErrorKind::AddrInUse => {
+                f.write_str(" (is another server running? choose another port with --port)")
+            }
+            io::ErrorKind::PermissionDenied => f.write_str(" (ports below 1024 need privileges)"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {}
+
+/// Opens all TCP listeners. Without `bind` addresses it listens on all of IPv6 and IPv4, and is content with
+/// either if the system lacks the other.
+pub(crate) fn open_tcp(bind: &[IpAddr], port: u16, backlog: i32) -> Result<Vec<Listener>, ListenError> {
+    if !bind.is_empty() {
+        return bind.iter().map(|ip| open_one(SocketAddr::new(*ip, port), backlog)).collect();
+    }
+    let v6 = open_one(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), backlog);
+    let v4 = open_one(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port), backlog);
+    match (v6, v4) {
+        (Ok(v6), Ok(v4)) => Ok(vec![v6, v4]),
+        (Ok(one), Err(error)) | (Err(error), Ok(one)) => match error.error.kind() {
+            io::ErrorKind::AddrInUse => Err(error),
+            _ => Ok(vec![one]),
+        },
+        (Err(_), Err(error)) => Err(error),
+    }
+}
+
+fn open_one(addr: SocketAddr, backlog: i32) -> Result<Listener, ListenError> {
+    let open = || -> io::Result<TcpListener> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if addr.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(backlog)?;
+        Ok(TcpListener::from_std(socket.into()))
+    };
+    open().map(Listener::Tcp).map_err(|error| ListenError { place: addr.to_string(), error })
+}
+
+/// Opens the Unix socket. A socket file that a dead server left is removed; any other file is not.
+pub(crate) fn open_unix(path: &Path, permissions: u32) -> Result<Listener, ListenError> {
+    let open = || -> io::Result<UnixListener> {
+        if let Ok(found) = fs::symlink_metadata(path) {
+            if !found.file_type().is_socket() {
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists and is no socket"));
+            }
+            fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        if permissions != 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(permissions))?;
+        }
+        Ok(listener)
+    };
+    open().map(Listener::Unix).map_err(|error| ListenError { place: path.display().to_string(), error })
+}
+
+impl Listener {
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Listener::Tcp(listener) => listener.register(registry, token, Interest::READABLE),
+            Listener::Unix(listener) => listener.register(registry, token, Interest::READABLE),
+        }
+    }
+
+    /// The next connection and the name of its other end, or `WouldBlock`.
+    pub(crate) fn accept(&self, unix_path: &str) -> io::Result<(Stream, String)> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                stream.set_nodelay(true)?;
+                Ok((Stream::Tcp(stream), peer.to_string()))
+            }
+            Listener::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                Ok((Stream::Unix(stream), format!("{unix_path}:0")))
+            }
+        }
+    }
+}

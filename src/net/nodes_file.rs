@@ -1,0 +1,89 @@
+//! `nodes.conf` on disk: read at start, locked while the server runs, replaced durably when the table changes.
+
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::durable;
+use crate::bus::{NodesConf, NodesConfError};
+
+/// The node table's file. Exactly one process has it at a time.
+#[derive(Debug)]
+pub(crate) struct NodesFile {
+    path: PathBuf,
+    /// Holds the lock; the file is replaced together with it.
+    locked: File,
+}
+
+/// Why the node table could not be taken.
+#[derive(Debug)]
+pub enum NodesFileError {
+    /// Another process holds it.
+    InUse(PathBuf),
+    /// It cannot be read or written.
+    Io(PathBuf, io::Error),
+    /// It holds something else.
+    Corrupted(PathBuf, NodesConfError),
+}
+
+impl fmt::Display for NodesFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NodesFileError::InUse(path) => write!(
+                f,
+                "the cluster configuration file {} is already used by a different node; \
+                 give each node its own directory with --dir, or its own file with --cluster-config-file",
+                path.display()
+            ),
+            NodesFileError::Io(path, error) => write!(
+                f,
+                "the cluster configuration file {}: {error}; the node keeps its identity there, \
+                 so choose a writable directory with --dir",
+                path.display()
+            ),
+            NodesFileError::Corrupted(path, error) => write!(
+                f,
+                "the cluster configuration file {} is corrupted: {error}; restore it from a copy, \
+                 or move it away to start with a new identity",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NodesFileError {}
+
+impl NodesFile {
+    /// Opens and locks the file, and reads the table; `None` if the file is new or empty.
+    pub(crate) fn open(path: &Path) -> Result<(NodesFile, Option<NodesConf>), NodesFileError> {
+        let io = |error| NodesFileError::Io(path.to_owned(), error);
+        let mut locked =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        lock(&locked, path)?;
+        let mut text = Vec::new();
+        locked.read_to_end(&mut text).map_err(io)?;
+        let file = NodesFile { path: path.to_owned(), locked };
+        if text.is_empty() {
+            return Ok((file, None));
+        }
+        match NodesConf::parse(&text) {
+            Ok(conf) => Ok((file, Some(conf))),
+            Err(error) => Err(NodesFileError::Corrupted(path.to_owned(), error)),
+        }
+    }
+
+    /// Replaces the file, durably and together with its lock (W17 of reliability.md).
+    pub(crate) fn save(&mut self, conf: &NodesConf) -> io::Result<()> {
+        self.locked = durable::replace(&self.path, conf.to_string().as_bytes())?;
+        Ok(())
+    }
+}
+
+fn lock(file: &File, path: &Path) -> Result<(), NodesFileError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(NodesFileError::InUse(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(NodesFileError::Io(path.to_owned(), error)),
+    }
+}

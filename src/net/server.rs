@@ -1,0 +1,595 @@
+//! The event loop: one thread, one turn after the other.
+//!
+//! A turn waits for readiness or for the engine's next deadline, lets due timers act, reads and runs what
+//! clients sent (so much of each, so that nobody waits for one client's flood), and writes all replies. The time
+//! is read once per turn.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token};
+
+use super::client::{Closing, ReadEnd};
+use super::clients::Clients;
+use super::clock::Clock;
+use super::listener::Listener;
+use super::nodes_file::NodesFile;
+use super::operator::Operator;
+use super::signals::{Signal, Signals};
+use crate::command::CommandTable;
+use crate::config::Config;
+use crate::engine::{ClientId, Control, Effect, Effects, Engine, Input};
+use crate::resp::{Next, RequestReader};
+use crate::types::limits::MAX_QUERY_BUFFER;
+use crate::types::{Millis, UnixMillis};
+
+/// Everything that runs on the loop's thread.
+pub(crate) struct Server {
+    pub(super) poll: Poll,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) signals: Signals,
+    pub(super) clock: Clock,
+    pub(super) now: UnixMillis,
+    pub(super) engine: Engine,
+    pub(super) effects: Effects,
+    pub(super) clients: Clients,
+    pub(super) config: Config,
+    pub(super) commands: CommandTable,
+    pub(super) nodes_file: NodesFile,
+    pub(super) operator: Operator,
+    /// Read buffer that all connections share: an idle connection holds none.
+    scratch: Box<[u8]>,
+    /// Requests are held back until then (CLIENT PAUSE).
+    pub(super) paused_until: Option<UnixMillis>,
+    next_housekeeping: UnixMillis,
+    next_memory_report: UnixMillis,
+    /// Why the loop is to end.
+    pub(super) ending: Option<Ending>,
+}
+
+/// How the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// SHUTDOWN or a signal.
+    Shutdown,
+    /// DEBUG RESTART: shut down, and start the same program again after this time.
+    Restart(Millis),
+    /// DEBUG CRASH-AND-RECOVER: the same without shutting down.
+    CrashAndRestart(Millis),
+}
+
+const READ_BUFFER: usize = 64 * 1024;
+/// Bytes of one large argument that are read in one turn.
+const LARGE_READ: usize = 1024 * 1024;
+/// How much of one client's input is run in one turn.
+const BUDGET_BYTES: usize = 64 * 1024;
+const BUDGET_REQUESTS: usize = 512;
+const ACCEPTS_PER_EVENT: usize = 1000;
+const EVENTS: usize = 1024;
+/// Clients are tokens 0 and up; the few others count down from the top.
+const FIRST_SIGNAL: usize = usize::MAX - 16;
+const FIRST_LISTENER: usize = usize::MAX - 16 - 64;
+/// How often idle clients and soft limits are looked at, if there is anything to look at.
+const HOUSEKEEPING: Millis = Millis(1000);
+/// How often the engine is told what the connections hold.
+const MEMORY_REPORT: Millis = Millis(100);
+
+/// What one client may still do in this turn.
+struct Budget {
+    bytes: usize,
+    requests: usize,
+}
+
+/// What became of a piece of input.
+enum Ran {
+    /// All requests in it were run; from `at` on, `keep` bytes are the beginning of one.
+    NeedMore { at: usize, keep: usize },
+    /// The client must not run more now; it goes on at `at`.
+    Held { at: usize },
+}
+
+/// What the server is made of; see `net::start`.
+pub(crate) struct Parts {
+    pub(crate) poll: Poll,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) signals: Signals,
+    pub(crate) clock: Clock,
+    pub(crate) engine: Engine,
+    pub(crate) config: Config,
+    pub(crate) commands: CommandTable,
+    pub(crate) nodes_file: NodesFile,
+    pub(crate) operator: Operator,
+}
+
+pub(crate) fn signal_tokens() -> usize {
+    FIRST_SIGNAL
+}
+
+impl Server {
+    pub(crate) fn new(mut parts: Parts) -> io::Result<Server> {
+        for (offset, listener) in parts.listeners.iter_mut().enumerate() {
+            listener.register(parts.poll.registry(), Token(FIRST_LISTENER + offset))?;
+        }
+        let now = parts.clock.tick();
+        Ok(Server {
+            poll: parts.poll,
+            listeners: parts.listeners,
+            signals: parts.signals,
+            clock: parts.clock,
+            now,
+            engine: parts.engine,
+            effects: Effects::new(),
+            clients: Clients::default(),
+            config: parts.config,
+            commands: parts.commands,
+            nodes_file: parts.nodes_file,
+            operator: parts.operator,
+            scratch: vec![0; READ_BUFFER].into_boxed_slice(),
+            paused_until: None,
+            next_housekeeping: now,
+            next_memory_report: now,
+            ending: None,
+        })
+    }
+
+    /// Runs until shutdown.
+    pub(crate) fn run(&mut self) -> io::Result<Ending> {
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            let timeout = self.time_to_sleep();
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            }
+            self.now = self.clock.tick();
+            let begin = self.clock.instant();
+            self.operator.traffic.turn(self.now);
+            self.turn(&events);
+            self.operator.turn_ended(begin.elapsed());
+            if let Some(ending) = self.ending {
+                return Ok(ending);
+            }
+        }
+    }
+
+    fn turn(&mut self, events: &Events) {
+        self.advance();
+        self.drop_vanished(events);
+        for event in events {
+            self.event(event);
+        }
+        self.go_on();
+        self.end_pause();
+        self.housekeeping();
+        self.flush_dirty();
+    }
+
+    /// Not at all while there is work, else until something is due.
+    fn time_to_sleep(&mut self) -> Option<Duration> {
+        if !self.clients.resume.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let housekeeping = self.needs_housekeeping().then_some(self.next_housekeeping);
+        let next =
+            [self.engine.next_deadline(), self.paused_until, housekeeping].into_iter().flatten().min()?;
+        self.clock.tick();
+        Some(self.clock.until(next))
+    }
+
+    /// Lets due timers act.
+    fn advance(&mut self) {
+        if self.engine.next_deadline().is_some_and(|at| at <= self.now) {
+            self.effects.clear();
+            let begin = Instant::now();
+            self.engine.advance(self.now, &mut self.effects);
+            self.operator.timers_ran(self.now, begin.elapsed());
+            self.perform(u32::MAX);
+        }
+    }
+
+    /// Clients that wait for a job and are gone must not be handed one by those who come after them in the same
+    /// turn (redis-clients.md 7.3).
+    fn drop_vanished(&mut self, events: &Events) {
+        for event in events {
+            let Some(slot) = client_slot(event.token()) else { continue };
+            let closed = event.is_read_closed() || event.is_write_closed() || event.is_error();
+            if closed && self.clients.get(slot).is_some_and(|client| client.blocked) {
+                self.close_now(slot);
+            }
+        }
+    }
+
+    fn event(&mut self, event: &mio::event::Event) {
+        let Token(token) = event.token();
+        if token >= FIRST_SIGNAL {
+            self.signal(token - FIRST_SIGNAL);
+        } else if token >= FIRST_LISTENER {
+            self.accept(token - FIRST_LISTENER);
+        } else {
+            let slot = token as u32;
+            let Some(client) = self.clients.get_mut(slot) else { return };
+            if event.is_writable() && !client.output.is_empty() {
+                self.clients.mark_dirty(slot);
+            }
+            if event.is_readable() || event.is_read_closed() || event.is_error() {
+                let client = self.clients.acting(slot);
+                client.readable = true;
+                // A read that drains the socket stops before it would see the end of file.
+                client.read_closed |= event.is_read_closed();
+                self.serve(slot);
+            }
+        }
+    }
+
+    fn signal(&mut self, offset: usize) {
+        match self.signals.receive(offset) {
+            Some(Signal::Shutdown(name)) => {
+                tracing::warn!("Received {name} scheduling shutdown...");
+                self.ending = Some(Ending::Shutdown);
+            }
+            Some(Signal::Reopen) => match self.operator.log.reopen() {
+                Ok(()) => tracing::info!("log file opened again"),
+                Err(error) => tracing::error!(%error, "cannot open the log file again"),
+            },
+            None => {}
+        }
+    }
+
+    fn accept(&mut self, offset: usize) {
+        for _ in 0..ACCEPTS_PER_EVENT {
+            match self.listeners[offset].accept(&self.operator.unix_path) {
+                Ok((stream, peer)) => self.admit(stream, peer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    // Out of descriptors, or the client gave up in between. Others wait in the kernel's queue;
+                    // readiness is not reported again for them, so the next turn tries again.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    self.operator.accept_again.push(offset);
+                    return;
+                }
+            }
+        }
+        self.operator.accept_again.push(offset);
+    }
+
+    fn admit(&mut self, mut stream: super::stream::Stream, peer: String) {
+        use std::io::Write as _;
+        if self.clients.len() >= self.config.maxclients as usize {
+            self.operator.traffic.count_rejected();
+            // The socket's buffer is empty, so a short write does not happen; if it does, the close says enough.
+            let _ = stream.write(b"-ERR max number of clients reached\r\n");
+            return;
+        }
+        let idle = Duration::from_secs(self.config.tcp_keepalive.0.0);
+        if !idle.is_zero()
+            && let Err(error) = stream.keep_alive(idle)
+        {
+            tracing::debug!(%error, %peer, "cannot set keep-alive");
+        }
+        tracing::debug!(%peer, "Accepted");
+        self.operator.traffic.count_connection();
+        let slot = self.clients.insert(stream, peer, self.now);
+        let registered =
+            self.clients.acting(slot).stream.register(self.poll.registry(), Token(slot as usize));
+        if let Err(error) = registered {
+            tracing::warn!(%error, "cannot watch a connection");
+            self.clients.close(slot, Closing::Now);
+        }
+    }
+
+    /// Goes on with clients that ran out of budget, or were unblocked with requests pending.
+    fn go_on(&mut self) {
+        for offset in std::mem::take(&mut self.operator.accept_again) {
+            self.accept(offset);
+        }
+        for slot in std::mem::take(&mut self.clients.resume) {
+            if let Some(client) = self.clients.get_mut(slot) {
+                client.resuming = false;
+                self.serve(slot);
+            }
+        }
+    }
+
+    /// Runs what a client sent, and reads more, until it is drained, held or over its budget.
+    fn serve(&mut self, slot: u32) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let client = self.clients.acting(slot);
+        let mut reader = std::mem::take(&mut client.reader);
+        let mut input = std::mem::take(&mut client.input);
+        let mut budget = Budget { bytes: BUDGET_BYTES, requests: BUDGET_REQUESTS };
+        let mut held = !input.is_empty() && self.run_pending(slot, &mut reader, &mut input, &mut budget);
+        while !held && self.clients.acting(slot).readable && budget.bytes > 0 {
+            held = self.read_more(slot, &mut reader, &mut input, &mut scratch, &mut budget);
+        }
+        self.scratch = scratch;
+        let client = self.clients.acting(slot);
+        client.reader = reader;
+        if input.is_empty() && input.capacity() > READ_BUFFER {
+            input = Vec::new();
+        }
+        client.input = input;
+        self.after_serving(slot, held);
+    }
+
+    /// Decides whether the client goes on in the next turn, and whether its end of file is the end.
+    fn after_serving(&mut self, slot: u32, held: bool) {
+        let client = self.clients.acting(slot);
+        let pending = client.readable || held;
+        if client.closing != Closing::No {
+            return;
+        }
+        if client.read_closed && client.blocked {
+            return self.close_now(slot);
+        }
+        if client.blocked || self.paused_until.is_some() {
+            return;
+        }
+        if client.read_closed && !pending {
+            self.clients.close(slot, Closing::AfterReply);
+        } else if pending {
+            self.clients.mark_resume(slot);
+        }
+    }
+
+    /// Runs the requests that were held back. True if the client is held again.
+    fn run_pending(
+        &mut self,
+        slot: u32,
+        reader: &mut RequestReader,
+        input: &mut Vec<u8>,
+        budget: &mut Budget,
+    ) -> bool {
+        match self.run_requests(slot, reader, input, budget) {
+            Ran::NeedMore { at, keep } => {
+                input.drain(..at);
+                input.truncate(keep);
+                false
+            }
+            Ran::Held { at } => {
+                input.drain(..at);
+                true
+            }
+        }
+    }
+
+    /// Reads once and runs what has come. True if the client is held.
+    fn read_more(
+        &mut self,
+        slot: u32,
+        reader: &mut RequestReader,
+        input: &mut Vec<u8>,
+        scratch: &mut [u8],
+        budget: &mut Budget,
+    ) -> bool {
+        let client = self.clients.acting(slot);
+        let result = match reader.large() {
+            Some(large) => {
+                client.read_large(large.bytes, large.room.min(LARGE_READ)).map(|read| (read, true))
+            }
+            None => client.read(scratch).map(|read| (read, false)),
+        };
+        let ((n, end), was_large) = match result {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::debug!(%error, peer = client.about.peer, "Reading from client");
+                client.readable = false;
+                self.clients.close(slot, Closing::Now);
+                return true;
+            }
+        };
+        client.readable = end == ReadEnd::More;
+        client.read_closed |= end == ReadEnd::Eof;
+        client.last_interaction = self.now;
+        budget.bytes = budget.bytes.saturating_sub(n);
+        self.operator.traffic.count_input(n);
+        if n == 0 {
+            return false;
+        }
+        if was_large || !input.is_empty() {
+            if !was_large {
+                input.extend_from_slice(&scratch[..n]);
+            }
+            return self.run_pending(slot, reader, input, budget)
+                || self.is_over_query_limit(slot, reader, input);
+        }
+        match self.run_requests(slot, reader, &scratch[..n], budget) {
+            Ran::NeedMore { at, keep } => {
+                input.extend_from_slice(&scratch[at..at + keep]);
+                false
+            }
+            Ran::Held { at } => {
+                input.extend_from_slice(&scratch[at..n]);
+                true
+            }
+        }
+    }
+
+    /// One client must not fill the memory with a request that never ends (commands.md 2.4).
+    fn is_over_query_limit(&mut self, slot: u32, reader: &RequestReader, input: &[u8]) -> bool {
+        let over = input.len() + reader.held_bytes() > MAX_QUERY_BUFFER;
+        if over {
+            let peer = &self.clients.acting(slot).about.peer;
+            tracing::warn!(
+                peer,
+                limit = MAX_QUERY_BUFFER,
+                "Closing client that reached max query buffer length"
+            );
+            self.clients.close(slot, Closing::Now);
+        }
+        over
+    }
+
+    /// Runs the requests in `buffer` one after the other.
+    fn run_requests(
+        &mut self,
+        slot: u32,
+        reader: &mut RequestReader,
+        buffer: &[u8],
+        budget: &mut Budget,
+    ) -> Ran {
+        let mut at = 0;
+        loop {
+            if budget.requests == 0 || !self.may_run(slot) {
+                return Ran::Held { at };
+            }
+            let rest = &buffer[at..];
+            match reader.next(rest) {
+                Ok(Next::Request { end }) => {
+                    self.execute(slot, reader.args(rest));
+                    reader.finish();
+                    at += end;
+                    budget.requests -= 1;
+                }
+                Ok(Next::NeedMore { keep }) => return Ran::NeedMore { at, keep },
+                Err(error) => {
+                    self.refuse(slot, error.to_string().as_bytes());
+                    self.clients.close(slot, Closing::AfterReply);
+                    return Ran::Held { at: buffer.len() };
+                }
+            }
+        }
+    }
+
+    fn may_run(&self, slot: u32) -> bool {
+        let Some(client) = self.clients.get(slot) else { return false };
+        !client.blocked && client.closing == Closing::No && self.paused_until.is_none()
+    }
+
+    /// Hands one thing to the engine and does what it wants done.
+    pub(super) fn step(&mut self, input: Input<'_>, acting: u32) {
+        self.effects.clear();
+        self.engine.step(self.now, input, &mut self.effects);
+        self.perform(acting);
+    }
+
+    /// Performs the effects at hand, in order.
+    fn perform(&mut self, acting: u32) {
+        for effect in self.effects.iter() {
+            match effect {
+                Effect::Reply { client, reply } => {
+                    self.clients.reply(*client, reply, &self.effects, acting, self.config.port);
+                }
+                Effect::SaveNodes(conf) => {
+                    if let Err(error) = self.nodes_file.save(conf) {
+                        tracing::error!(%error, "cannot save the node table");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes everybody's output, and closes who is to be closed.
+    pub(super) fn flush_dirty(&mut self) {
+        while !self.clients.dirty.is_empty() {
+            for slot in std::mem::take(&mut self.clients.dirty) {
+                self.flush(slot);
+            }
+        }
+    }
+
+    fn flush(&mut self, slot: u32) {
+        let Some(client) = self.clients.get_mut(slot) else { return };
+        client.dirty = false;
+        let result = if client.closing == Closing::Now { Ok(0) } else { client.flush() };
+        match result {
+            Ok(written) => {
+                if written > 0 {
+                    client.last_interaction = self.now;
+                    self.operator.traffic.count_output(written);
+                }
+                let done = client.output.is_empty();
+                if client.closing == Closing::Now || (client.closing == Closing::AfterReply && done) {
+                    self.close_now(slot);
+                } else if !done {
+                    self.check_output_limit(slot);
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, peer = client.about.peer, "Writing to client");
+                self.close_now(slot);
+            }
+        }
+    }
+
+    /// A client that does not read its replies is closed before they fill the memory (operations.md 13.7).
+    fn check_output_limit(&mut self, slot: u32) {
+        let limit = self.config.client_output_buffer_limit;
+        let client = self.clients.acting(slot);
+        let len = client.output.len() as u64;
+        let over_soft = limit.soft.0 > 0 && len >= limit.soft.0;
+        client.over_soft_limit = over_soft.then(|| client.over_soft_limit.unwrap_or(self.now));
+        let soft_for = client.over_soft_limit.map_or(Millis(0), |since| self.now.since(since));
+        if (limit.hard.0 > 0 && len >= limit.hard.0) || soft_for > Millis::from_secs(limit.soft_seconds.0) {
+            let peer = &client.about.peer;
+            tracing::warn!(
+                peer,
+                bytes = len,
+                "Client scheduled to be closed ASAP for overcoming of output buffer limits."
+            );
+            self.close_now(slot);
+        }
+    }
+
+    /// Ends a connection now, whatever is pending.
+    pub(super) fn close_now(&mut self, slot: u32) {
+        let Some(mut client) = self.clients.remove(slot) else { return };
+        tracing::debug!(peer = client.about.peer, "Client closed connection");
+        if let Err(error) = client.stream.deregister(self.poll.registry()) {
+            tracing::debug!(%error, "cannot stop watching a connection");
+        }
+        if client.blocked {
+            self.gone(client.id);
+        }
+    }
+
+    fn gone(&mut self, client: ClientId) {
+        self.step(Input::ClientGone { client }, u32::MAX);
+    }
+
+    fn end_pause(&mut self) {
+        if self.paused_until.is_some_and(|until| until <= self.now) {
+            self.paused_until = None;
+            for slot in self.clients.slots() {
+                let client = self.clients.acting(slot);
+                if client.readable || !client.input.is_empty() || client.read_closed {
+                    self.clients.mark_resume(slot);
+                }
+            }
+        }
+    }
+
+    fn needs_housekeeping(&self) -> bool {
+        self.config.timeout.0 > 0 || self.config.client_output_buffer_limit.soft.0 > 0
+    }
+
+    /// What is done from time to time while there are turns: idle clients, soft limits, memory in use.
+    fn housekeeping(&mut self) {
+        if self.now >= self.next_memory_report {
+            self.next_memory_report = self.now + MEMORY_REPORT;
+            let held = self.clients.iter().map(|(_, client)| client.heap_bytes() as u64).sum::<u64>();
+            let shell = held + (READ_BUFFER + EVENTS * 16) as u64;
+            self.step(Input::Control(Control::ShellMemory(shell)), u32::MAX);
+            self.operator.saw_memory(self.engine.memory_use().total());
+        }
+        if !self.needs_housekeeping() || self.now < self.next_housekeeping {
+            return;
+        }
+        self.next_housekeeping = self.now + HOUSEKEEPING;
+        let limit = Millis::from_secs(self.config.timeout.0);
+        for slot in self.clients.slots() {
+            let client = self.clients.acting(slot);
+            let idle = limit.0 > 0 && self.now.since(client.last_interaction) > limit;
+            if idle && !client.blocked && !client.is_monitor {
+                tracing::debug!(peer = client.about.peer, "Closing idle client");
+                self.close_now(slot);
+            } else if !client.output.is_empty() {
+                self.check_output_limit(slot);
+            }
+        }
+    }
+}
+
+fn client_slot(Token(token): Token) -> Option<u32> {
+    (token < FIRST_LISTENER).then_some(token as u32)
+}

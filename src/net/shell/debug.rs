@@ -1,0 +1,53 @@
+//! DEBUG: what tests and those who hunt for defects use.
+
+use std::time::Duration;
+
+use crate::command::integer;
+use crate::engine::Request;
+use crate::net::server::{Ending, Server};
+use crate::types::{Args, Millis};
+
+impl Server {
+    pub(super) fn debug(&mut self, slot: u32, args: &Args<'_>) {
+        let word = args.at(1).to_ascii_lowercase();
+        match (word.as_slice(), args.len()) {
+            (b"flushall", _) => self.ask_engine(slot, Request::FlushAll),
+            (b"sleep", 3) => self.debug_sleep(slot, args.at(2)),
+            (b"error", 3) => self.refuse(slot, args.at(2)),
+            (b"loadaof", 2) => self.refuse(slot, super::NO_AOF),
+            (b"audit", 2) => match self.engine.audit() {
+                Ok(()) => self.reply_ok(slot),
+                Err(contradiction) => self.refuse(slot, format!("ERR {contradiction}").as_bytes()),
+            },
+            (b"loop-histogram", 2) => {
+                let rows = self.operator.turns.render();
+                self.reply(slot, rows);
+            }
+            (b"restart", 2 | 3) => self.debug_restart(slot, args.get(2), Ending::Restart),
+            (b"crash-and-recover", 2 | 3) => self.debug_restart(slot, args.get(2), Ending::CrashAndRestart),
+            (b"segfault" | b"assert" | b"oom", 2) => {
+                panic!("DEBUG {} asked for a crash", String::from_utf8_lossy(&word).to_uppercase())
+            }
+            _ => {
+                let start = b"ERR Unknown DEBUG subcommand or wrong number of arguments for '".as_slice();
+                self.refuse(slot, &[start, args.at(1), b"'"].concat());
+            }
+        }
+    }
+
+    /// Stops the whole server for a time; text counts as zero.
+    fn debug_sleep(&mut self, slot: u32, seconds: &[u8]) {
+        let seconds: f64 =
+            std::str::from_utf8(seconds).ok().and_then(|text| text.parse().ok()).unwrap_or(0.0);
+        // An absurd time is no time: nobody wants a server that sleeps for ever.
+        std::thread::sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        self.reply_ok(slot);
+    }
+
+    fn debug_restart(&mut self, slot: u32, delay: Option<&[u8]>, ending: fn(Millis) -> Ending) {
+        match delay.map_or(Ok(0), integer) {
+            Ok(delay) => self.ending = Some(ending(Millis(delay.max(0) as u64))),
+            Err(error) => self.refuse(slot, &error.text()),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Real servers for tests: started on a free port in a directory of their own, killed when dropped.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use disque::resp::Value;
+use redis_protocol::{resp2, resp3};
+
+/// How long a test waits for what must come; only failing tests wait this long.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A directory that goes away with the test.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new() -> Scratch {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("disque-test-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("the temporary directory is writable");
+        Scratch(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running server.
+pub struct Server {
+    pub port: u16,
+    pub child: Child,
+    pub dir: Scratch,
+}
+
+impl Server {
+    /// Starts a server with these further arguments and waits until it accepts connections.
+    pub fn start(args: &[&str]) -> Server {
+        Server::start_in(Scratch::new(), args)
+    }
+
+    /// The same in a given directory.
+    pub fn start_in(dir: Scratch, args: &[&str]) -> Server {
+        // Another process may take the port between the choice and the start; then another one is chosen.
+        for _ in 0..20 {
+            let port = free_port();
+            let mut child = spawn(dir.path(), port, args);
+            if wait_until_ready(&mut child) {
+                return Server { port, child, dir };
+            }
+            let _ = child.wait();
+        }
+        panic!("no server could be started");
+    }
+
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.port)
+    }
+
+    /// Waits until the process has ended by itself and returns its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().expect("the child is ours") {
+                return status.code();
+            }
+            std::thread::yield_now();
+        }
+        panic!("the server did not end in time");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port of the loopback interface that nobody listens on, low enough for the port 10000 above it.
+pub fn free_port() -> u16 {
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback interface is up");
+        let port = listener.local_addr().expect("it is bound").port();
+        if port <= 55_535 {
+            return port;
+        }
+    }
+}
+
+fn spawn(dir: &Path, port: u16, args: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_disque-server"))
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
+        .arg(dir)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the server program was built")
+}
+
+/// Reads the log until the server says that it is ready; then lets the rest of the log go.
+fn wait_until_ready(child: &mut Child) -> bool {
+    let mut log = BufReader::new(child.stdout.take().expect("the log is piped"));
+    let mut line = String::new();
+    while log.read_line(&mut line).is_ok_and(|n| n > 0) {
+        if line.contains("ready to accept connections") {
+            std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+            return true;
+        }
+        line.clear();
+    }
+    false
+}
+
+/// A client connection that speaks bytes and decodes replies with the library.
+pub struct Connection {
+    pub stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub fn open(port: u16) -> Connection {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server accepts connections");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        stream.set_nodelay(true).expect("an option can be set");
+        Connection { stream, buffer: Vec::new() }
+    }
+
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server reads");
+    }
+
+    pub fn send<A: AsRef<[u8]>>(&mut self, args: &[A]) {
+        self.send_raw(&request(args));
+    }
+
+    /// Sends a command, given as words, and returns its reply.
+    pub fn run(&mut self, words: &str) -> Value {
+        self.send(&words.split_whitespace().collect::<Vec<_>>());
+        self.reply()
+    }
+
+    /// The next reply.
+    pub fn reply(&mut self) -> Value {
+        loop {
+            if let Some((value, len)) = decode(&self.buffer) {
+                self.buffer.drain(..len);
+                return value;
+            }
+            let mut chunk = [0; 65_536];
+            let n = self.stream.read(&mut chunk).expect("a reply comes in time");
+            assert!(
+                n > 0,
+                "the server closed the connection; pending: {:?}",
+                String::from_utf8_lossy(&self.buffer)
+            );
+            self.buffer.extend_from_slice(&chunk[..n]);
+        }
+    }
+
+    /// Everything until the server closes the connection.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut rest = std::mem::take(&mut self.buffer);
+        let _ = self.stream.read_to_end(&mut rest);
+        rest
+    }
+}
+
+/// A request as the bytes of a multi-bulk.
+pub fn request<A: AsRef<[u8]>>(args: &[A]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", args.len()).into_bytes();
+    for arg in args {
+        bytes.extend_from_slice(format!("${}\r\n", arg.as_ref().len()).as_bytes());
+        bytes.extend_from_slice(arg.as_ref());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+}
+
+/// Decodes one reply of either protocol, if it is complete. The library says whether the bytes are well-formed;
+/// RESP2's two nulls are then told apart by hand, since the library has one null.
+pub fn decode(bytes: &[u8]) -> Option<(Value, usize)> {
+    match resp2::decode::decode_range(bytes) {
+        Ok(frame) => frame.map(drop)?,
+        Err(_) => resp3::decode::complete::decode_range(bytes).expect("replies are well-formed").map(drop)?,
+    }
+    Some(parse(bytes, 0))
+}
+
+fn parse(bytes: &[u8], at: usize) -> (Value, usize) {
+    let end =
+        at + bytes[at..].windows(2).position(|pair| pair == b"\r\n").expect("the library found it whole");
+    let text = String::from_utf8_lossy(&bytes[at + 1..end]).into_owned();
+    let next = end + 2;
+    let number = || text.parse::<i64>().expect("a number");
+    let elements = |count: i64, mut next: usize| {
+        let mut values = Vec::new();
+        for _ in 0..count {
+            let (value, after) = parse(bytes, next);
+            values.push(value);
+            next = after;
+        }
+        (values, next)
+    };
+    match bytes[at] {
+        b'+' => (Value::Status(text), next),
+        b'-' => (Value::Error(bytes[at + 1..end].to_vec()), next),
+        b':' => (Value::Int(number()), next),
+        b'_' => (Value::NullBulk, next),
+        b'$' if number() < 0 => (Value::NullBulk, next),
+        b'*' if number() < 0 => (Value::NullArray, next),
+        b'$' => {
+            let len = number() as usize;
+            (Value::Bulk(bytes[next..next + len].to_vec()), next + len + 2)
+        }
+        b'*' => {
+            let (values, next) = elements(number(), next);
+            (Value::Array(values), next)
+        }
+        b'%' => {
+            let (values, next) = elements(number() * 2, next);
+            let mut pairs = Vec::new();
+            let mut values = values.into_iter();
+            while let (Some(key), Some(value)) = (values.next(), values.next()) {
+                pairs.push((key, value));
+            }
+            (Value::Map(pairs), next)
+        }
+        other => panic!("a reply begins with {:?}", char::from(other)),
+    }
+}
