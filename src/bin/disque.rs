@@ -1,3 +1,5 @@
 //! The command line client: parses arguments, calls the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    disque::cli::run()
+}

@@ -1,1 +1,127 @@
 //! The command line client `disque`: arguments, connection, prompt, output formats.
+//!
+//! Three ways to give it commands: one on the command line, many as lines on standard input, or at a prompt.
+//! It knows next to nothing about single commands; names, help and completion come from the server.
+//!
+//! * `options`, `url`: what the user asks for.
+//! * `connection`, `session`: bytes in and out; handshake, password, reconnecting.
+//! * `reply`, `format`: what the server says and how it looks.
+//! * `batch`: one command, or lines of commands, for scripts. `prompt`: for people.
+//!
+//! Invariant: a command is sent a second time only from the prompt, only once, and never ADDJOB.
+
+mod batch;
+mod connection;
+mod format;
+mod interrupt;
+mod options;
+mod output;
+mod prompt;
+mod reply;
+mod session;
+mod split;
+mod url;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Read};
+use std::os::unix::ffi::OsStringExt;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use format::{Colour, Format};
+use options::Options;
+use output::Printer;
+use session::Session;
+
+/// What the exit code tells a script. Published in `--help`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Success = 0,
+    /// The server refused a command, or a line could not be read.
+    Refused = 1,
+    Usage = 2,
+    /// No connection, or it was lost.
+    Disconnected = 3,
+}
+
+/// Runs the client with the arguments and streams of this process.
+pub fn run() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let exit = match Options::try_parse_from(&args) {
+        Ok(options) => start(options).unwrap_or_else(|error| after_io_error(&error)),
+        Err(error) => after_usage_error(&args, &error),
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn start(options: Options) -> io::Result<Exit> {
+    let env_password = std::env::var_os("DISQUE_PASSWORD").filter(|password| !password.is_empty());
+    let target = match options.target(env_password) {
+        Ok(target) => target,
+        Err(fault) => {
+            eprintln!("disque: {fault}");
+            return Ok(Exit::Usage);
+        }
+    };
+    let stdout_is_terminal = io::stdout().is_terminal();
+    let colour = colour(stdout_is_terminal);
+    let readable = stdout_is_terminal || std::env::var_os("FAKETTY").is_some();
+    let format = options.format().unwrap_or_else(|| match readable {
+        true => Format::Terminal(colour),
+        false => Format::Raw { delimiter: b"\n".to_vec() },
+    });
+    let format = if let Format::Terminal(_) = format { Format::Terminal(colour) } else { format };
+    let printer = Printer::new(format);
+    let mut session = Session::new(target);
+    if options.command.is_empty() && io::stdin().is_terminal() {
+        return prompt::run(session, printer, colour);
+    }
+    if let Err(error) = session.connect(None) {
+        eprintln!("{error}");
+        return Ok(match error {
+            session::ConnectError::Unreachable { .. } => Exit::Disconnected,
+            _ => Exit::Refused,
+        });
+    }
+    if options.command.is_empty() {
+        return batch::lines(&mut session, &printer, &mut io::stdin().lock());
+    }
+    let repeat = options.repeat();
+    let mut command: Vec<_> = options.command.into_iter().map(OsString::into_vec).collect();
+    if options.last_from_stdin {
+        let mut last = Vec::new();
+        io::stdin().lock().read_to_end(&mut last)?;
+        command.push(last);
+    }
+    batch::once(&mut session, &printer, &command, repeat)
+}
+
+/// Colours are for eyes: see no-color.org.
+fn colour(stdout_is_terminal: bool) -> Colour {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let incapable = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    if stdout_is_terminal && !unwanted && !incapable { Colour::On } else { Colour::Off }
+}
+
+/// `-h` is the host, as in Disque 1.0-rc1, but standing last it asks for help.
+fn after_usage_error(args: &[OsString], error: &clap::Error) -> Exit {
+    let asks_for_help = error.kind() == ErrorKind::InvalidValue && args.last().is_some_and(|arg| arg == "-h");
+    // If the help text cannot be printed there is nowhere to say so.
+    if asks_for_help {
+        let _ = options::print_help();
+        return Exit::Success;
+    }
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage } else { Exit::Success }
+}
+
+/// A reader that has seen enough, as `head` does, is no fault.
+fn after_io_error(error: &io::Error) -> Exit {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Exit::Success;
+    }
+    eprintln!("disque: input or output failed: {}", connection::reason(error));
+    Exit::Refused
+}
