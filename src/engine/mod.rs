@@ -2,6 +2,8 @@
 
 mod effect;
 mod input;
+#[allow(dead_code, reason = "the parts of the engine are not put together yet")]
+mod job;
 mod reply;
 mod request;
 mod settings;

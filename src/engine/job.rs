@@ -1,0 +1,213 @@
+//! The record that a node keeps of a job.
+//!
+//! This file knows what is in a record and what it costs. It does not know where records live
+//! (`job_table`), when they are looked at again (`awake_wheel`), nor in which order they wait (`queue`);
+//! each of those keeps one field here: its own `Links`, `awake_at` and `ticket`.
+
+use super::request::JobState;
+use crate::types::{Body, Ctime, JobId, NodeSet, Span32, UnixMillis};
+
+/// A job's slot in the job table; never leaves the process. Stays the same for the job's whole life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
+pub(crate) struct JobIndex(pub(crate) u32);
+
+/// A queue name that the engine keeps once and counts the users of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct NameId(pub(crate) u32);
+
+impl NameId {
+    /// For records without a queue: acknowledgements of jobs that this node does not know.
+    pub(crate) const NONE: NameId = NameId(u32::MAX);
+}
+
+/// What this node knows of one job.
+///
+/// The fields are laid out as written: first what index, queue and wheel look at, so that they find it in
+/// neighbouring cache lines. With a million jobs, the time of most operations is the time to fetch those.
+#[derive(Clone, Debug)]
+#[repr(C)]
+pub(crate) struct Job {
+    /// The identity; the key of the job table.
+    pub(crate) id: JobId,
+    /// When it was created, and the first half of its place in the queue's order.
+    pub(crate) ctime: Ctime,
+    /// When the job must next be looked at: its place in the wheel, which alone writes it. NEVER: not in it.
+    pub(crate) awake_at: UnixMillis,
+    /// Neighbours in the wheel's slot. Only the wheel looks at them.
+    pub(super) links: Links,
+    /// Place in the queue's lanes, which alone write it; [`Job::NO_TICKET`] when in none.
+    pub(crate) ticket: u32,
+    /// Where it is in its life.
+    pub(crate) state: JobState,
+    /// What this node has told, and will tell, the others about it.
+    pub(crate) flags: JobFlags,
+    /// Copies asked for.
+    pub(crate) replicate: u16,
+    /// When it goes (back) to its queue unless it is acknowledged first; NEVER: not by itself.
+    pub(crate) requeue_at: UnixMillis,
+    /// When it is forgotten, acknowledged or not.
+    pub(crate) expires_at: UnixMillis,
+    /// Nodes that may hold a copy.
+    pub(crate) delivered: NodeSet,
+    /// Nodes that confirmed their copy; once the job is acked, nodes that confirmed the acknowledgement.
+    pub(crate) confirmed: NodeSet,
+    /// The bytes that the producer gave.
+    pub(crate) body: Body,
+    /// Time before the first queueing, as given.
+    pub(crate) delay: Span32,
+    /// Time between queueings; zero: at most once.
+    pub(crate) retry: Span32,
+    /// The queue it belongs to.
+    pub(crate) queue: NameId,
+    /// How often a worker gave it back.
+    pub(crate) nacks: u16,
+    /// How often it was queued again without a NACK, as far as this node knows.
+    pub(crate) additional_deliveries: u16,
+}
+
+// A million jobs are 120 MB of records. Whoever adds a field: will a side table do? Then fix the table in
+// ARCHITECTURE.md, "Memory".
+const _: () = assert!(size_of::<Job>() == 120);
+const _: () = assert!(size_of::<Option<Job>>() == 120);
+
+impl Job {
+    /// The ticket of a job that waits in no queue.
+    pub(crate) const NO_TICKET: u32 = 0;
+
+    /// An active record that nobody else holds, that waits for nothing, never expires, and is in no queue.
+    pub(crate) fn new(id: JobId, ctime: Ctime, queue: NameId, body: Body) -> Job {
+        Job {
+            id,
+            ctime,
+            awake_at: UnixMillis::NEVER,
+            requeue_at: UnixMillis::NEVER,
+            expires_at: UnixMillis::NEVER,
+            delivered: NodeSet::EMPTY,
+            confirmed: NodeSet::EMPTY,
+            body,
+            delay: Span32::ZERO,
+            retry: Span32::ZERO,
+            queue,
+            links: Links::NONE,
+            ticket: Job::NO_TICKET,
+            replicate: 1,
+            nacks: 0,
+            additional_deliveries: 0,
+            state: JobState::Active,
+            flags: JobFlags::NONE,
+        }
+    }
+
+    /// The sort key of queues.
+    pub(crate) fn order(&self) -> (Ctime, JobId) {
+        (self.ctime, self.id)
+    }
+
+    /// What the job counts against the memory limit, in bytes: record, body, index and queue entry.
+    ///
+    /// A function of the body alone, so that what is added for a job is what is subtracted for it later,
+    /// on every machine and with every allocator. Blocks are counted as glibc rounds them.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let body = match &self.body {
+            Body::Small(bytes) => block_bytes(bytes.len()),
+            Body::Shared(bytes) => SHARED_BODY_BYTES + block_bytes(bytes.len()),
+        };
+        size_of::<Job>() + INDEX_BYTES + QUEUE_ENTRY_BYTES + body
+    }
+}
+
+/// The job table's index takes 5 bytes per bucket and fills 44 to 87 % of its buckets.
+const INDEX_BYTES: usize = 8;
+const QUEUE_ENTRY_BYTES: usize = 4;
+/// The block with the reference counts and the vector of a shared body.
+const SHARED_BODY_BYTES: usize = 48;
+
+/// A heap block of so many bytes with its header, rounded as allocators commonly do; none for no bytes.
+const fn block_bytes(len: usize) -> usize {
+    if len == 0 { 0 } else { (len + 8).next_multiple_of(16) }
+}
+
+/// Neighbours in a list of the wheel: the numbers of two slots of the job table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Links {
+    pub(super) prev: u32,
+    pub(super) next: u32,
+}
+
+impl Links {
+    /// The end of a list.
+    pub(super) const END: u32 = u32::MAX;
+    /// No neighbours.
+    pub(super) const NONE: Links = Links { prev: Links::END, next: Links::END };
+}
+
+/// What a node has told, and will tell, the others about a job. The bits of cluster-bus.md 7.3.
+///
+/// Bits without a name are kept and sent on, as RC1 does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct JobFlags(pub(crate) u8);
+
+impl JobFlags {
+    /// No flag.
+    pub(crate) const NONE: JobFlags = JobFlags(0);
+    /// Broadcast QUEUED when this node next queues the job.
+    pub(crate) const ANNOUNCED: JobFlags = JobFlags(1);
+    /// Broadcast WILLQUEUE shortly before the next queueing.
+    pub(crate) const WILLQUEUE: JobFlags = JobFlags(2);
+    /// This node delivered the job at least once. Never sent.
+    pub(crate) const DELIVERED: JobFlags = JobFlags(4);
+
+    /// Whether all of `flags` are set.
+    pub(crate) const fn contains(self, flags: JobFlags) -> bool {
+        self.0 & flags.0 == flags.0
+    }
+
+    /// Sets `flags`.
+    pub(crate) fn insert(&mut self, flags: JobFlags) {
+        self.0 |= flags.0;
+    }
+
+    /// Clears `flags`.
+    pub(crate) fn remove(&mut self, flags: JobFlags) {
+        self.0 &= !flags.0;
+    }
+
+    /// Both sets.
+    pub(crate) const fn union(self, flags: JobFlags) -> JobFlags {
+        JobFlags(self.0 | flags.0)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::types::Millis;
+
+    /// A job that differs from others by `number`, created at `ctime`.
+    pub(in super::super) fn sample(number: u32, ctime: u64) -> Job {
+        let mut random = [0; 18];
+        random[..4].copy_from_slice(&number.to_be_bytes());
+        let id = JobId::new([1, 2, 3, 4], random, Millis(60_000), true);
+        Job::new(id, Ctime(ctime), NameId(0), Body::copied(b""))
+    }
+
+    #[test]
+    fn a_hundred_byte_job_counts_less_than_250_bytes() {
+        let mut job = sample(1, 1);
+        assert_eq!(job.heap_bytes(), 132, "an empty body has no block");
+        job.body = Body::copied(&[0; 100]);
+        assert_eq!(job.heap_bytes(), 132 + 112);
+        job.body = Body::copied(&[0; 3000]);
+        assert_eq!(job.heap_bytes(), 132 + 48 + 3008);
+    }
+
+    #[test]
+    fn flags_without_a_name_survive() {
+        let mut flags = JobFlags(0x80);
+        flags.insert(JobFlags::ANNOUNCED.union(JobFlags::DELIVERED));
+        assert!(flags.contains(JobFlags::DELIVERED) && !flags.contains(JobFlags::WILLQUEUE));
+        assert!(!flags.contains(JobFlags::DELIVERED.union(JobFlags::WILLQUEUE)), "all of them, not any");
+        flags.remove(JobFlags::DELIVERED);
+        assert_eq!(flags, JobFlags(0x81));
+    }
+}
