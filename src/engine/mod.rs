@@ -4,6 +4,8 @@ mod effect;
 mod input;
 #[allow(dead_code, reason = "the parts of the engine are not put together yet")]
 mod job;
+#[allow(dead_code, reason = "the parts of the engine are not put together yet")]
+mod job_table;
 mod reply;
 mod request;
 mod settings;
