@@ -1,5 +1,7 @@
 //! The state machine.
 
+#[allow(dead_code, reason = "the parts of the engine are not put together yet")]
+mod awake_wheel;
 mod effect;
 mod input;
 #[allow(dead_code, reason = "the parts of the engine are not put together yet")]
