@@ -8,6 +8,8 @@ mod input;
 mod job;
 #[allow(dead_code, reason = "the parts of the engine are not put together yet")]
 mod job_table;
+#[allow(dead_code, reason = "the parts of the engine are not put together yet")]
+mod queue;
 mod reply;
 mod request;
 mod settings;
