@@ -12,7 +12,7 @@ use crate::types::{Body, Ctime, JobId, NodeSet, Span32, UnixMillis};
 pub(crate) struct JobIndex(pub(crate) u32);
 
 /// A queue name that the engine keeps once and counts the users of.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct NameId(pub(crate) u32);
 
 impl NameId {

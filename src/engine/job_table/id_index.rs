@@ -2,7 +2,7 @@
 //!
 //! An extensible hash table: a directory, addressed by some bits of the hash, of shards that are small hash
 //! tables of slot numbers. A full shard is split in two by one more bit; the directory doubles when a shard
-//! needs more bits than it has. So growth costs the same few dozen microseconds however many jobs there
+//! needs more bits than it has. So growth costs the same 0.1 to 0.3 ms, most of it cache misses, however many jobs there
 //! are, where one big table would stop the node for a tenth of a second. The keys are in the records; a
 //! split reads those of one shard.
 
@@ -12,10 +12,10 @@ use hashbrown::hash_table::Entry;
 use super::slab::Slab;
 use crate::types::JobId;
 
-/// Jobs of a shard before it is split: as many as fit into 1,024 buckets. Larger shards make splits
+/// Jobs of a shard before it is split: as many as fit into 512 buckets. Larger shards make splits
 /// slower, smaller ones make the directory heavier; between 256 and 4,096 neither matters much. Tests split
 /// more often.
-const SHARD_CAPACITY: usize = if cfg!(test) { 28 } else { 896 };
+const SHARD_CAPACITY: usize = if cfg!(test) { 28 } else { 448 };
 
 /// Bits of the hash from this one on address the directory. Shards find buckets by the lowest bits and tell
 /// entries apart by the seven highest, and would work badly if all their entries agreed in those.
