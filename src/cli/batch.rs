@@ -10,7 +10,7 @@ use super::connection::Lost;
 use super::output::{Printer, is, streams};
 use super::reply::Reply;
 use super::session::Session;
-use super::split::{UnbalancedQuotes, split_quoted};
+use crate::resp::{UnbalancedQuotes, split_quoted};
 
 /// How often a command is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq)]

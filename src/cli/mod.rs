@@ -19,7 +19,6 @@ mod output;
 mod prompt;
 mod reply;
 mod session;
-mod split;
 mod url;
 
 use std::ffi::OsString;

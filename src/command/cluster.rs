@@ -150,10 +150,7 @@ mod tests {
         ] {
             check_parsing(line, &format!("Cluster({expected})"));
         }
-        check_parsing(
-            &format!("CLUSTER FORGET {NODE}"),
-            &format!("Cluster(Forget {{ text: \"{NODE}\", id: Some({NODE}) }})"),
-        );
+        check_parsing(&format!("CLUSTER FORGET {NODE}"), &format!("Cluster(Forget {{ id: {NODE} }})"));
     }
 
     #[test]

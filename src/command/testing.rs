@@ -87,9 +87,6 @@ fn show(request: &Request<'_>) -> String {
             text(queue),
             change.map_or("None".to_owned(), |change| format!("Some({})", change.word()))
         ),
-        Request::Cluster(crate::engine::ClusterRequest::Forget { text: given, id }) => {
-            format!("Cluster(Forget {{ text: {}, id: {id:?} }})", text(given))
-        }
         Request::Working { .. }
         | Request::Show { .. }
         | Request::Hello

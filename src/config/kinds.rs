@@ -416,8 +416,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::words::split_quoted;
     use super::*;
+    use crate::resp::split_quoted;
 
     fn parse<T: Value>(line: &str) -> Result<T, ValueError> {
         let words = split_quoted(line.as_bytes()).expect("the tests' lines are balanced");

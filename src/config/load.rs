@@ -9,8 +9,9 @@ use super::error::{ConfigError, Place, Problem, Source, Warning, nearest};
 use super::kinds::Directory;
 use super::reference;
 use super::retired;
-use super::words::{quote, split_quoted};
+use super::words::quote;
 use super::{Config, Parameter};
+use crate::resp::split_quoted;
 
 /// How deep files may include files.
 const MAX_INCLUDE_DEPTH: usize = 16;

@@ -537,7 +537,7 @@ mod properties {
                     prop_assert_eq!(by_show.set(parameter.name().as_bytes(), &shown), Ok(*parameter));
                 }
                 let written = config.write(*parameter).unwrap_or(b"\"\"".to_vec());
-                let words = words::split_quoted(&written).expect("what is written is balanced");
+                let words = crate::resp::split_quoted(&written).expect("what is written is balanced");
                 let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
                 prop_assert_eq!(by_write.assign(*parameter, &words), Ok(()));
             }

@@ -12,7 +12,7 @@ use crate::types::{Body, Ctime, JobId, NodeSet, Span32, UnixMillis};
 pub(crate) struct JobIndex(pub(crate) u32);
 
 /// A queue name that the engine keeps once and counts the users of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct NameId(pub(crate) u32);
 
 impl NameId {
@@ -152,8 +152,6 @@ impl JobFlags {
     pub(crate) const NONE: JobFlags = JobFlags(0);
     /// Broadcast QUEUED when this node next queues the job.
     pub(crate) const ANNOUNCED: JobFlags = JobFlags(1);
-    /// Broadcast WILLQUEUE shortly before the next queueing.
-    pub(crate) const WILLQUEUE: JobFlags = JobFlags(2);
     /// This node delivered the job at least once. Never sent.
     pub(crate) const DELIVERED: JobFlags = JobFlags(4);
 
@@ -165,16 +163,6 @@ impl JobFlags {
     /// Sets `flags`.
     pub(crate) fn insert(&mut self, flags: JobFlags) {
         self.0 |= flags.0;
-    }
-
-    /// Clears `flags`.
-    pub(crate) fn remove(&mut self, flags: JobFlags) {
-        self.0 &= !flags.0;
-    }
-
-    /// Both sets.
-    pub(crate) const fn union(self, flags: JobFlags) -> JobFlags {
-        JobFlags(self.0 | flags.0)
     }
 }
 
@@ -204,10 +192,9 @@ pub(super) mod tests {
     #[test]
     fn flags_without_a_name_survive() {
         let mut flags = JobFlags(0x80);
-        flags.insert(JobFlags::ANNOUNCED.union(JobFlags::DELIVERED));
-        assert!(flags.contains(JobFlags::DELIVERED) && !flags.contains(JobFlags::WILLQUEUE));
-        assert!(!flags.contains(JobFlags::DELIVERED.union(JobFlags::WILLQUEUE)), "all of them, not any");
-        flags.remove(JobFlags::DELIVERED);
+        flags.insert(JobFlags::ANNOUNCED);
+        assert!(flags.contains(JobFlags::ANNOUNCED) && !flags.contains(JobFlags::DELIVERED));
+        assert!(!flags.contains(JobFlags(0x81 | 4)), "all of them, not any");
         assert_eq!(flags, JobFlags(0x81));
     }
 }

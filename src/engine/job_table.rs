@@ -129,12 +129,6 @@ impl JobTable {
         self.slab.slot_count()
     }
 
-    /// What records and index hold on the heap, bodies not counted, free slots counted. Looks at every page
-    /// and shard: for INFO, not for every step.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        self.slab.heap_bytes() + self.index.heap_bytes()
-    }
-
     /// Recounts everything.
     pub(crate) fn audit(&self) -> Result<(), String> {
         self.slab.audit()?;

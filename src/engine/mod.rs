@@ -14,16 +14,20 @@
 //!
 //! [`Engine::audit`] recounts everything that the parts keep twice.
 
-#[allow(dead_code, reason = "the parts of the engine are not put together yet")]
+mod ack;
+mod add;
+mod audit;
 mod awake_wheel;
+mod blocking;
 mod effect;
 mod input;
-#[allow(dead_code, reason = "the parts of the engine are not put together yet")]
+mod inspect;
 mod job;
-#[allow(dead_code, reason = "the parts of the engine are not put together yet")]
 mod job_table;
-#[allow(dead_code, reason = "the parts of the engine are not put together yet")]
+mod membership;
+mod memory;
 mod queue;
+mod queue_table;
 mod reply;
 mod request;
 mod requeue;

@@ -60,6 +60,7 @@ const EMPTY_CHUNKS_ALLOWED: u32 = if cfg!(test) { 2 } else { 64 };
 const KEPT_CAPACITY: usize = 64;
 
 /// Bytes of a tree entry, 36, with the usual share of unused room.
+#[cfg(test)]
 const LATE_ENTRY_BYTES: usize = 56;
 
 /// The jobs of one queue in their order.
@@ -163,6 +164,7 @@ impl Lanes {
     }
 
     /// What the lanes hold on the heap. Looks at every chunk.
+    #[cfg(test)]
     pub(crate) fn heap_bytes(&self) -> usize {
         let places: usize = self.chunks.iter().map(|chunk| chunk.places.capacity()).sum();
         self.chunks.capacity() * size_of::<Chunk>()

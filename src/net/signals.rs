@@ -40,9 +40,6 @@ impl Signals {
         Ok(Signals { receivers })
     }
 
-    /// How many tokens are in use.
-    pub(crate) const COUNT: usize = SIGNALS.len();
-
     /// What came in under the token with this offset.
     pub(crate) fn receive(&mut self, offset: usize) -> Option<Signal> {
         let (receiver, number, name) = self.receivers.get_mut(offset)?;

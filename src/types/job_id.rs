@@ -86,7 +86,7 @@ impl JobId {
         {
             let digits = quad.map(|c| BASE64_VALUES[usize::from(c)]);
             let word = digits.iter().fold(0u32, |word, digit| word << 6 | u32::from(*digit & 63));
-            if digits.iter().any(|digit| *digit == NOT_BASE64) {
+            if digits.contains(&NOT_BASE64) {
                 return None;
             }
             out.copy_from_slice(&word.to_be_bytes()[1..]);

@@ -5,9 +5,6 @@ mod plain;
 mod table;
 mod terminal;
 
-#[cfg(test)]
-pub(crate) use terminal::quoted;
-
 use super::reply::Reply;
 
 /// An output format with its settings.

@@ -149,4 +149,12 @@ mod tests {
             "1# \"a\" => (integer) 1\n2# \"b\" =>\n   1) \"x\"\n   2) \"y\"\n3# \"c\" => (empty map)\n";
         assert_eq!(shown(&map), expected);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_quoted_reads_back_as_words(words: Vec<Vec<u8>>) {
+            let line: Vec<u8> = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ").into_bytes();
+            proptest::prop_assert_eq!(crate::resp::split_quoted(&line), Ok(words));
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! TAB: command names, subcommands, and the option words of a command.
 
-use super::super::split::split_quoted;
 use super::docs::Docs;
 use super::{LOCAL_WORDS, words_to_complete};
+use crate::resp::split_quoted;
 
 /// Where the last word of `line` begins, and what it may become.
 pub(super) fn candidates(docs: &Docs, line: &str) -> (usize, Vec<String>) {

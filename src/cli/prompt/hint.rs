@@ -1,8 +1,8 @@
 //! The grey text behind the cursor: what the command still takes.
 
-use super::super::split::split_quoted;
 use super::docs::{Argument, CommandDoc, Docs};
 use super::words_to_complete;
+use crate::resp::split_quoted;
 
 /// What to show behind `line`, if it names a command. Begins with a space unless the line ends with one.
 pub(super) fn hint(docs: &Docs, line: &str) -> Option<String> {

@@ -31,8 +31,8 @@ pub(super) fn is_secret(words: &[Vec<u8>]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::split::split_quoted;
     use super::*;
+    use crate::resp::split_quoted;
 
     #[test]
     fn passwords_are_not_remembered() {

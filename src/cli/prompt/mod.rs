@@ -28,7 +28,7 @@ use super::interrupt::Interrupts;
 use super::output::{Printer, is, streams};
 use super::reply::Reply;
 use super::session::{Credentials, Session};
-use super::split::{UnbalancedQuotes, split_quoted};
+use crate::resp::{UnbalancedQuotes, split_quoted};
 use docs::Docs;
 
 /// Commands that take this long have their time shown.

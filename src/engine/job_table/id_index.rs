@@ -120,6 +120,7 @@ impl IdIndex {
         self.shards.push(high);
     }
 
+    #[cfg(test)]
     pub(super) fn heap_bytes(&self) -> usize {
         self.directory.capacity() * size_of::<u32>()
             + self.shards.capacity() * size_of::<Shard>()

@@ -138,6 +138,7 @@ impl Slab {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn heap_bytes(&self) -> usize {
         let pages = self.pages.iter().flatten().count();
         pages * size_of::<Slots>()
@@ -254,6 +255,7 @@ impl PageSet {
         (page..self.words.len() * 64).any(|page| self.contains(page))
     }
 
+    #[cfg(test)]
     fn heap_bytes(&self) -> usize {
         (self.words.capacity() + self.groups.capacity()) * size_of::<u64>()
     }
