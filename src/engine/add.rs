@@ -16,23 +16,25 @@ impl Engine {
         if let Err(refusal) = self.check_add(&request, retry, replicate) {
             return Reply::Refused(refusal);
         }
-        let (id, name) = (self.new_job_id(request.ttl, !retry.is_zero()), self.queues.intern(request.queue));
-        let ctime = self.new_ctime();
-        let index = self.register(Job {
-            expires_at: self.now + request.ttl,
+        let (expires_at, delay) = (self.now + request.ttl, request.delay);
+        let (ctime, name) = (self.new_ctime(), self.queues.intern(request.queue));
+        let (random_id, body) = (self.random_job_id(request.ttl, !retry.is_zero()), request.body.into_body());
+        let index = self.jobs.insert_own(random_id, |id| Job {
+            expires_at,
             delivered: NodeSet::only(NodeIndex::MYSELF),
-            delay: request.delay,
+            delay,
             retry,
             replicate,
-            ..Job::new(id, ctime, name, request.body.into_body())
+            ..Job::new(id, ctime, name, body)
         });
-        if request.delay.is_zero() {
+        self.account_for(index);
+        if delay.is_zero() {
             self.enqueue(index, requeue::Cause::First);
         } else {
-            self.jobs[index].requeue_at = self.now + request.delay.millis();
+            self.jobs[index].requeue_at = self.now + delay.millis();
             self.wake_in_time(index);
         }
-        Reply::JobId(id)
+        Reply::JobId(self.jobs[index].id)
     }
 
     /// The checks after those of form; the first that fails decides (commands.md 6.2, steps 3 to 7).
@@ -65,25 +67,19 @@ impl Engine {
         }
     }
 
-    /// Takes a job into the table and into account.
-    fn register(&mut self, job: Job) -> JobIndex {
+    /// Takes a job that is new in the table into account.
+    fn account_for(&mut self, index: JobIndex) {
+        let job = &self.jobs[index];
         self.memory.add_job(job.heap_bytes());
         self.queues.retain(job.queue);
         self.in_state[job.state as usize] += 1;
-        self.jobs.insert(job)
     }
 
-    /// An ID that nobody else has: 144 random bits, and drawn again should this node know it already.
-    fn new_job_id(&mut self, ttl: Millis, at_least_once: bool) -> JobId {
-        let node = self.nodes.me().prefix();
-        loop {
-            let mut random = [0; 18];
-            self.ids.fill_bytes(&mut random);
-            let id = JobId::new(node, random, ttl, at_least_once);
-            if self.jobs.find(&id).is_none() {
-                return id;
-            }
-        }
+    /// The raw material of an ID that nobody else has: 144 random bits.
+    fn random_job_id(&mut self, ttl: Millis, at_least_once: bool) -> JobId {
+        let mut random = [0; 18];
+        self.ids.fill_bytes(&mut random);
+        JobId::new(self.nodes.me().prefix(), random, ttl, at_least_once)
     }
 
     /// The current millisecond, or one more than the last creation time, so that no two jobs share one.

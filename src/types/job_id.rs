@@ -42,6 +42,18 @@ impl JobId {
         [a, b, c].map(u64::from_le_bytes)
     }
 
+    /// Four of the random bytes, in which the node that makes an ID may keep a number.
+    pub fn slot_bytes(&self) -> u32 {
+        u32::from_le_bytes([self.0[4], self.0[5], self.0[6], self.0[7]])
+    }
+
+    /// The same ID with those four bytes replaced.
+    #[must_use]
+    pub fn with_slot_bytes(mut self, bytes: u32) -> JobId {
+        self.0[4..8].copy_from_slice(&bytes.to_le_bytes());
+        self
+    }
+
     /// The prefix of the node that created the job.
     pub fn node_prefix(&self) -> [u8; 4] {
         [self.0[0], self.0[1], self.0[2], self.0[3]]

@@ -32,6 +32,7 @@ pub(super) struct IdIndex {
     /// Number of a shard for each value of the directory bits; 2^depth entries.
     directory: Vec<u32>,
     shards: Vec<Shard>,
+    len: usize,
 }
 
 struct Shard {
@@ -44,12 +45,13 @@ impl IdIndex {
     pub(super) fn new(seed: u64) -> IdIndex {
         let mut state = seed;
         let keys = [(); 3].map(|()| next_key(&mut state));
-        IdIndex { keys, directory: vec![0], shards: vec![Shard { slots: HashTable::new(), depth: 0 }] }
+        IdIndex { keys, directory: vec![0], shards: vec![Shard::default()], len: 0 }
     }
 
     pub(super) fn clear(&mut self) {
         self.directory = vec![0];
-        self.shards = vec![Shard { slots: HashTable::new(), depth: 0 }];
+        self.shards = vec![Shard::default()];
+        self.len = 0;
     }
 
     pub(super) fn find(&self, id: &JobId, slab: &Slab) -> Option<u32> {
@@ -60,6 +62,7 @@ impl IdIndex {
 
     /// Adds the record in `slot`, whose ID must be new.
     pub(super) fn insert(&mut self, slot: u32, slab: &Slab) {
+        self.len += 1;
         let id = id_at(slab, slot);
         let keys = self.keys;
         let hash = hash(&keys, id);
@@ -77,6 +80,7 @@ impl IdIndex {
 
     /// Takes out the record in `slot`, which must still be there.
     pub(super) fn remove(&mut self, slot: u32, slab: &Slab) {
+        self.len -= 1;
         let keys = self.keys;
         let hash = hash(&keys, id_at(slab, slot));
         let shard = self.shard_of(hash);
@@ -127,11 +131,17 @@ impl IdIndex {
             + self.shards.iter().map(|shard| shard.slots.allocation_size()).sum::<usize>()
     }
 
-    /// Together with the table's own check that every record is found, this leaves no room for strays.
-    pub(super) fn audit(&self, slab: &Slab) -> Result<(), String> {
+    /// Whether no job is in the index.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// `indexed` records should be here. Together with the table's own check that every record is found, this
+    /// leaves no room for strays.
+    pub(super) fn audit(&self, indexed: usize) -> Result<(), String> {
         let len: usize = self.shards.iter().map(|shard| shard.slots.len()).sum();
-        if len != slab.len() {
-            return Err(format!("{len} entries in the index, {} records", slab.len()));
+        if len != indexed || len != self.len {
+            return Err(format!("{len} entries in the index, {} counted, {indexed} records", self.len));
         }
         let mut seen = vec![0; self.shards.len()];
         self.directory.iter().for_each(|shard| seen[*shard as usize] += 1);
@@ -167,13 +177,13 @@ fn hash(keys: &[u64; 3], id: &JobId) -> u64 {
     fold(fold(a ^ keys[0], b ^ keys[1]) ^ c, keys[2])
 }
 
-fn fold(a: u64, b: u64) -> u64 {
+pub(super) fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
 }
 
 /// Stretches the seed: a counter through a mixer that changes half of the bits for each bit changed.
-fn next_key(state: &mut u64) -> u64 {
+pub(super) fn next_key(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut key = *state;
     key = (key ^ key >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -191,10 +201,10 @@ mod tests {
         let (mut slab, mut index) = (Slab::new(), IdIndex::new(7));
         let small = index.heap_bytes();
         for n in 0..20_000 {
-            let slot = slab.insert(sample(n, 1));
+            let slot = slab.insert(|_| sample(n, 1));
             index.insert(slot, &slab);
         }
-        index.audit(&slab).unwrap();
+        index.audit(slab.len()).unwrap();
         assert!(index.shards.iter().all(|shard| shard.slots.len() <= SHARD_CAPACITY));
         assert!(index.shards.len() < 2 * 20_000 / (SHARD_CAPACITY / 2), "{} shards", index.shards.len());
         let full = index.heap_bytes();
@@ -203,7 +213,7 @@ mod tests {
             index.remove(slot, &slab);
             slab.remove(slot);
         }
-        index.audit(&slab).unwrap();
+        index.audit(slab.len()).unwrap();
         assert!(index.shards.iter().all(|shard| shard.slots.num_buckets() < SHRINK_FROM_BUCKETS));
         assert!(index.heap_bytes() < full && full > small);
     }

@@ -77,7 +77,8 @@ impl Slab {
         })
     }
 
-    pub(super) fn insert(&mut self, job: Job) -> u32 {
+    /// Puts a job into a free slot; `make` is told which.
+    pub(super) fn insert(&mut self, make: impl FnOnce(u32) -> Job) -> u32 {
         let page = self.room.first().unwrap_or_else(|| self.add_page());
         let slot = self.usage[page].take();
         if usize::from(self.usage[page].used) == PAGE_SLOTS {
@@ -88,8 +89,9 @@ impl Slab {
         }
         self.len += 1;
         let slots = self.pages[page].as_mut().expect("a page with room exists");
-        slots[slot] = Some(job);
-        (page << PAGE_BITS | slot) as u32
+        let number = (page << PAGE_BITS | slot) as u32;
+        slots[slot] = Some(make(number));
+        number
     }
 
     pub(super) fn remove(&mut self, slot: u32) -> Job {
@@ -272,7 +274,7 @@ mod tests {
     fn filled(len: u32) -> Slab {
         let mut slab = Slab::new();
         for n in 0..len {
-            assert_eq!(slab.insert(sample(n, 1)), n, "the lowest slot is used first");
+            assert_eq!(slab.insert(|_| sample(n, 1)), n, "the lowest slot is used first");
         }
         slab
     }
@@ -300,19 +302,19 @@ mod tests {
         for slot in (0..2 * 1024).rev() {
             slab.remove(slot);
         }
-        let taken: BTreeSet<u32> = (0..2 * 1024).map(|n| slab.insert(sample(n, 1))).collect();
+        let taken: BTreeSet<u32> = (0..2 * 1024).map(|n| slab.insert(|_| sample(n, 1))).collect();
         assert_eq!(taken, (0..2 * 1024).collect());
-        assert_eq!(slab.insert(sample(0, 1)), 3 * 1024, "then a new page");
+        assert_eq!(slab.insert(|_| sample(0, 1)), 3 * 1024, "then a new page");
         slab.audit().unwrap();
     }
 
     #[test]
     fn a_job_that_comes_and_goes_does_not_cost_a_page_each_time() {
         let mut slab = filled(2 * 1024);
-        let before = slab.insert(sample(0, 1));
+        let before = slab.insert(|_| sample(0, 1));
         slab.remove(before);
         assert_eq!(slab.spare, Some(2), "kept for the next job");
-        assert_eq!(slab.insert(sample(0, 1)), before);
+        assert_eq!(slab.insert(|_| sample(0, 1)), before);
         assert_eq!(slab.spare, None);
     }
 
