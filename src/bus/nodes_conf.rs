@@ -53,6 +53,8 @@ impl NodeFlags {
     /// It is leaving the cluster.
     pub const LEAVING: NodeFlags = NodeFlags(128);
 
+    const NAMED: u16 = 0x9f;
+
     const WORDS: [(NodeFlags, &'static str); 6] = [
         (NodeFlags::MYSELF, "myself"),
         (NodeFlags::PFAIL, "fail?"),
@@ -61,6 +63,12 @@ impl NodeFlags {
         (NodeFlags::NOADDR, "noaddr"),
         (NodeFlags::LEAVING, "leaving"),
     ];
+
+    /// The flags among these bits that have a name. The others are never sent by RC1, and an RC1 node that is
+    /// gossiped flags without any of the named ones aborts.
+    pub const fn from_bits(bits: u16) -> NodeFlags {
+        NodeFlags(bits & NodeFlags::NAMED)
+    }
 
     /// The bits as they travel on the bus.
     pub const fn bits(self) -> u16 {
@@ -191,7 +199,8 @@ fn parse_line(line: usize, words: &[&str]) -> Result<NodeLine, NodesConfError> {
     let (ip, port) = parse_address(address).ok_or_else(|| bad("an address like 10.0.0.1:7711", address))?;
     let time = |word: &str| word.parse().map(UnixMillis).map_err(|_| bad("a time in milliseconds", word));
     Ok(NodeLine {
-        id: NodeId::parse(id.as_bytes()).ok_or_else(|| bad("a node ID of 40 hexadecimal digits", id))?,
+        id: NodeId::parse(id.as_bytes())
+            .ok_or_else(|| bad("a node ID of 40 lower-case hexadecimal digits", id))?,
         ip,
         port,
         flags: NodeFlags::parse(flags).ok_or_else(|| bad("a list of known flags", flags))?,
@@ -227,6 +236,8 @@ impl fmt::Display for NodesConf {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ME: &str = "9be310b6f70a7b5c1430f7f83f94145a407ecdc6";
@@ -267,5 +278,51 @@ mod tests {
             assert_eq!(NodesConf::parse(text.as_bytes()), Err(error), "{text}");
         }
         assert_eq!(NodesConf::parse(b"\xff"), Err(NodesConfError::NotText));
+    }
+
+    #[test]
+    fn an_id_that_is_not_hexadecimal_is_refused_with_what_it_should_be() {
+        let id = "g".repeat(40);
+        let error = NodesConf::parse(format!("{id} :7711 myself 0 0 connected\n").as_bytes()).unwrap_err();
+        let expected = format!("line 1: {id:?} is not a node ID of 40 lower-case hexadecimal digits");
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn flags_without_a_name_are_not_kept() {
+        assert_eq!(NodeFlags::from_bits(0xffff).bits(), 0x9f);
+        assert_eq!(NodeFlags::from_bits(0xff60), NodeFlags::NONE);
+        for (flag, _) in NodeFlags::WORDS {
+            assert_eq!(NodeFlags::from_bits(flag.bits()), flag);
+        }
+    }
+
+    fn any_line() -> impl Strategy<Value = NodeLine> {
+        let state = (any::<u16>(), any::<u64>(), any::<u64>(), any::<bool>());
+        (any::<[u8; 20]>(), any::<Option<IpAddr>>(), any::<u16>(), state).prop_map(
+            |(id, ip, port, (flags, ping_sent, pong_received, connected))| NodeLine {
+                id: NodeId::from_bytes(id),
+                ip,
+                port,
+                flags: NodeFlags::from_bits(flags & !NodeFlags::MYSELF.bits()),
+                ping_sent: UnixMillis(ping_sent),
+                pong_received: UnixMillis(pong_received),
+                connected,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn any_table_survives_printing(mut nodes in proptest::collection::vec(any_line(), 1..9)) {
+            nodes[0].flags.set(NodeFlags::MYSELF, true);
+            let conf = NodesConf { nodes };
+            prop_assert_eq!(NodesConf::parse(conf.to_string().as_bytes()), Ok(conf));
+        }
+
+        #[test]
+        fn any_text_is_a_table_or_an_error(text in "([0-9a-f]{40}|:|[ ,\n:]|myself|fail\\?|[0-9]{1,30}|.){0,40}") {
+            let _ = NodesConf::parse(text.as_bytes());
+        }
     }
 }

@@ -46,10 +46,7 @@ pub(super) fn check_parsing(line: &str, expected: &str) {
 fn show(request: &Request<'_>) -> String {
     match request {
         Request::AddJob(add) => {
-            let body = match &add.body {
-                crate::types::BodyArg::Borrowed(bytes) => text(bytes),
-                crate::types::BodyArg::Owned(bytes) => text(bytes),
-            };
+            let body = text(add.body.bytes());
             format!(
                 "AddJob {{ queue: {}, body: {body}, timeout: {}, replicate: {:?}, ttl: {}, retry: {:?}, \
                  delay: {}, maxlen: {:?}, replication: {:?} }}",

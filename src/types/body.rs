@@ -59,22 +59,31 @@ impl Body {
     }
 }
 
-/// A body as it arrives in a request: still in the read buffer, or already a block of its own.
-#[derive(Debug)]
+/// A body on its way, in a request or in a [`JobImage`](super::JobImage): still in the read buffer, already a
+/// block of its own, or kept by a job. Equal if the bytes are.
+#[derive(Clone, Debug)]
 pub enum BodyArg<'a> {
     /// In the read buffer; to be copied.
     Borrowed(&'a [u8]),
     /// Read from the socket into its own block; to be taken over.
     Owned(Vec<u8>),
+    /// A job's own body, shared with it if it is long. Requests never bring one.
+    Kept(Body),
 }
 
 impl BodyArg<'_> {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            BodyArg::Borrowed(bytes) => bytes,
+            BodyArg::Owned(bytes) => bytes,
+            BodyArg::Kept(body) => body.bytes(),
+        }
+    }
+
     /// How many bytes there are.
     pub fn len(&self) -> usize {
-        match self {
-            BodyArg::Borrowed(bytes) => bytes.len(),
-            BodyArg::Owned(bytes) => bytes.len(),
-        }
+        self.bytes().len()
     }
 
     /// Whether there are none.
@@ -87,9 +96,18 @@ impl BodyArg<'_> {
         match self {
             BodyArg::Borrowed(bytes) => Body::copied(bytes),
             BodyArg::Owned(bytes) => Body::owned(bytes),
+            BodyArg::Kept(body) => body,
         }
     }
 }
+
+impl PartialEq for BodyArg<'_> {
+    fn eq(&self, other: &BodyArg<'_>) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for BodyArg<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -101,8 +119,10 @@ mod tests {
             let bytes = vec![7u8; len];
             let borrowed = BodyArg::Borrowed(&bytes).into_body();
             let owned = BodyArg::Owned(bytes.clone()).into_body();
+            let kept = BodyArg::Kept(owned.clone()).into_body();
             assert_eq!(borrowed.bytes(), &bytes[..]);
             assert_eq!(owned.bytes(), &bytes[..]);
+            assert_eq!(kept.bytes(), &bytes[..]);
             assert_eq!(matches!(owned, Body::Shared(_)), len >= Body::SHARED_FROM);
         }
     }

@@ -3,6 +3,7 @@
 mod args;
 mod body;
 mod job_id;
+mod job_image;
 pub mod limits;
 mod node;
 mod time;
@@ -10,5 +11,6 @@ mod time;
 pub use args::{ArgList, Args, Span};
 pub use body::{Body, BodyArg};
 pub use job_id::{JobId, JobIdError};
+pub use job_image::{Form, ImageError, JobImage};
 pub use node::{NodeId, NodeIndex, NodeSet};
 pub use time::{Ctime, DurationError, Millis, Span32, UnixMillis, parse_duration};

@@ -1,0 +1,212 @@
+//! The messages of the bus as values. What they mean for a job or for membership is the engine's business.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use super::nodes_conf::NodeFlags;
+use crate::types::{JobId, JobImage, NodeId, Span32};
+
+/// Most jobs that one NEEDJOBS asks for and one YOURJOBS brings: 100.
+///
+/// An RC1 node that is asked for more writes past the end of an array (defect 3 of cluster-bus.md).
+pub const MAX_JOBS: u32 = 100;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// "Are you there?" Answered with PONG on the same link.
+    Ping {
+        /// What the sender thinks of others.
+        gossip: Vec<Gossip>,
+    },
+    /// "I am." The only message that goes back on the link of another.
+    Pong {
+        /// What the sender thinks of others.
+        gossip: Vec<Gossip>,
+    },
+    /// A PING from a node that wants to be a member.
+    Meet {
+        /// What the sender thinks of others.
+        gossip: Vec<Gossip>,
+    },
+    /// A node is failing by majority.
+    Fail {
+        /// The node.
+        node: NodeId,
+    },
+    /// "Keep a copy of this job."
+    ReplJob {
+        /// The job.
+        job: JobImage<'a>,
+        /// Whether the receiver shall not confirm.
+        no_reply: bool,
+    },
+    /// "I keep a copy."
+    GotJob {
+        /// The job.
+        job: JobId,
+    },
+    /// "Put this job, of which you keep a copy, into its queue."
+    Enqueue {
+        /// The job.
+        job: JobId,
+        /// How long after reception.
+        delay: Span32,
+    },
+    /// "I have put this job into its queue."
+    Queued {
+        /// The job.
+        job: JobId,
+        /// What the receiver shall count.
+        counts: Counts,
+    },
+    /// "This job is acknowledged."
+    SetAck {
+        /// The job.
+        job: JobId,
+        /// How many nodes may have the job, as far as the sender knows; 0 if it does not know the job.
+        nodes_known: u32,
+    },
+    /// "I am about to put this job into its queue."
+    WillQueue {
+        /// The job.
+        job: JobId,
+    },
+    /// "I know that this job is acknowledged."
+    GotAck {
+        /// The job.
+        job: JobId,
+        /// Whether the sender knew the job, or another acknowledgement of it.
+        known: bool,
+    },
+    /// "Forget this job."
+    DelJob {
+        /// The job.
+        job: JobId,
+    },
+    /// "I have hungry clients."
+    NeedJobs {
+        /// Their queue.
+        queue: Cow<'a, [u8]>,
+        /// How many jobs are wanted; 1 to [`MAX_JOBS`] on the wire, whatever stands here.
+        count: u32,
+    },
+    /// "Here are some jobs for your clients."
+    YourJobs {
+        /// The jobs, at least one and at most [`MAX_JOBS`].
+        jobs: Vec<JobImage<'a>>,
+    },
+    /// "A worker here still works on this job."
+    Working {
+        /// The job.
+        job: JobId,
+    },
+    /// "Pause this queue", or go on with it.
+    Pause {
+        /// The queue.
+        queue: Cow<'a, [u8]>,
+        /// Whether new jobs are refused.
+        input: bool,
+        /// Whether jobs are not handed out.
+        output: bool,
+    },
+}
+
+/// What the sender of a PING, PONG or MEET thinks of another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gossip {
+    /// The other node.
+    pub node: NodeId,
+    /// When the ping was sent that it has not answered: low 32 bits of the milliseconds, 0 if there is none.
+    /// Nobody decides anything by it.
+    pub ping_sent: u32,
+    /// When its last pong came: low 32 bits of the milliseconds.
+    pub pong_received: u32,
+    /// Its address; `None` if there is none, or none that can be read.
+    pub ip: Option<IpAddr>,
+    /// Its client port.
+    pub port: u16,
+    /// Its state.
+    pub flags: NodeFlags,
+}
+
+/// What a QUEUED makes its receivers count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Counts {
+    /// A worker gave the job back.
+    pub nack: bool,
+    /// The job is delivered once more, for another reason.
+    pub delivery: bool,
+}
+
+impl Counts {
+    /// Nothing to count.
+    pub const NONE: Counts = Counts { nack: false, delivery: false };
+    /// A NACK.
+    pub const NACK: Counts = Counts { nack: true, delivery: false };
+    /// Any other repeated queueing.
+    pub const DELIVERY: Counts = Counts { nack: false, delivery: true };
+}
+
+/// The numbers of the messages on the wire.
+pub(super) mod kind {
+    pub(in crate::bus) const PING: u16 = 0;
+    pub(in crate::bus) const PONG: u16 = 1;
+    pub(in crate::bus) const MEET: u16 = 2;
+    pub(in crate::bus) const FAIL: u16 = 3;
+    pub(in crate::bus) const REPLJOB: u16 = 4;
+    pub(in crate::bus) const GOTJOB: u16 = 5;
+    pub(in crate::bus) const ENQUEUE: u16 = 6;
+    pub(in crate::bus) const QUEUED: u16 = 7;
+    pub(in crate::bus) const SETACK: u16 = 8;
+    pub(in crate::bus) const WILLQUEUE: u16 = 9;
+    pub(in crate::bus) const GOTACK: u16 = 10;
+    pub(in crate::bus) const DELJOB: u16 = 11;
+    pub(in crate::bus) const NEEDJOBS: u16 = 12;
+    pub(in crate::bus) const YOURJOBS: u16 = 13;
+    pub(in crate::bus) const WORKING: u16 = 14;
+    pub(in crate::bus) const PAUSE: u16 = 15;
+}
+
+/// The highest type that RC1 knows.
+pub(super) const LAST_TYPE: u16 = kind::PAUSE;
+
+/// Flags of messages (cluster-bus.md 3.2).
+pub(super) mod flag {
+    pub(in crate::bus) const NOREPLY: u8 = 1;
+    pub(in crate::bus) const INCR_NACKS: u8 = 2;
+    pub(in crate::bus) const INCR_DELIV: u8 = 4;
+}
+
+/// Bits of PAUSE.
+pub(super) const PAUSE_INPUT: u32 = 1;
+pub(super) const PAUSE_OUTPUT: u32 = 2;
+
+/// Length of a gossip entry.
+pub(super) const GOSSIP_LEN: usize = 104;
+/// Length of an address in a gossip entry, with the zero byte that must end it.
+pub(super) const IP_LEN: usize = 46;
+
+impl Message<'_> {
+    /// The name in the protocol, for people.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Message::Ping { .. } => "PING",
+            Message::Pong { .. } => "PONG",
+            Message::Meet { .. } => "MEET",
+            Message::Fail { .. } => "FAIL",
+            Message::ReplJob { .. } => "REPLJOB",
+            Message::GotJob { .. } => "GOTJOB",
+            Message::Enqueue { .. } => "ENQUEUE",
+            Message::Queued { .. } => "QUEUED",
+            Message::SetAck { .. } => "SETACK",
+            Message::WillQueue { .. } => "WILLQUEUE",
+            Message::GotAck { .. } => "GOTACK",
+            Message::DelJob { .. } => "DELJOB",
+            Message::NeedJobs { .. } => "NEEDJOBS",
+            Message::YourJobs { .. } => "YOURJOBS",
+            Message::Working { .. } => "WORKING",
+            Message::Pause { .. } => "PAUSE",
+        }
+    }
+}
