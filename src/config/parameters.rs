@@ -1,7 +1,7 @@
 //! The table of parameters: the one place where a parameter is declared.
 //!
 //! The file, the command line, CONFIG GET, SET and REWRITE, `--help` and `disque.conf` all come from these
-//! rows. Whoever changes a row makes `disque.conf` anew: `DISQUE_BLESS=1 cargo test sample`.
+//! rows. Whoever changes a row makes `disque.conf` anew: `UPDATE_GOLDEN=1 cargo test sample`.
 
 use std::path::{Path, PathBuf};
 

@@ -67,15 +67,15 @@ mod tests {
     use super::super::tests::{load_text, start_dir};
     use super::*;
 
-    /// With DISQUE_BLESS set, the file is written anew. The other tests read the text it must be equal to.
+    /// With UPDATE_GOLDEN set, the file is written anew. The other tests read the text it must be equal to.
     #[test]
     fn sample_file_is_what_the_table_says() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("disque.conf");
-        if std::env::var_os("DISQUE_BLESS").is_some() {
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&path, sample()).expect("the repository can be written");
         }
         let file = std::fs::read_to_string(&path).expect("disque.conf stands beside Cargo.toml");
-        assert!(file == sample(), "make disque.conf anew: DISQUE_BLESS=1 cargo test sample");
+        assert!(file == sample(), "make disque.conf anew: UPDATE_GOLDEN=1 cargo test sample");
     }
 
     /// The directives of the sample, those that are commented out included.
