@@ -443,7 +443,7 @@ impl Server {
                 }
                 Ok(Next::NeedMore { keep }) => return Ran::NeedMore { at, keep },
                 Err(error) => {
-                    self.refuse(slot, error.to_string().as_bytes());
+                    self.refuse(slot, format!("ERR {error}").as_bytes());
                     self.clients.close(slot, Closing::AfterReply);
                     return Ran::Held { at: buffer.len() };
                 }

@@ -39,6 +39,47 @@ fn malformed() -> Vec<(Vec<u8>, &'static str)> {
 }
 
 #[test]
+fn malformed_requests_are_told_and_nothing_after_them_is_run() {
+    let server = Server::start(&[]);
+    for (bytes, text) in malformed() {
+        let mut client = server.connect();
+        let before = request(&["ADDJOB", "before", "x", "0"]);
+        let after = request(&["ADDJOB", "after", "x", "0"]);
+        client.send_raw(&[&before, &bytes, &after, b"PING\r\n".as_slice()].concat());
+        assert!(matches!(client.reply(), Value::Status(_)), "what came before is answered");
+        let rest = String::from_utf8(client.rest()).expect("an error is text");
+        assert_eq!(rest, format!("-ERR Protocol error: {text}\r\n"), "{:?}", String::from_utf8_lossy(&bytes));
+    }
+    let mut client = server.connect();
+    assert_eq!(client.run("QLEN before"), Value::Int(malformed().len() as i64));
+    assert_eq!(client.run("QLEN after"), Value::Int(0));
+    assert_eq!(info(&mut client, "connected_clients"), "1", "all others were closed");
+}
+
+#[test]
+fn lines_that_do_not_end_are_told_once_they_are_too_long() {
+    let server = Server::start(&[]);
+    for (start, filler, text) in [
+        ("", b'a', "too big inline request"),
+        ("", b' ', "too big inline request"),
+        ("", 0, "too big inline request"),
+        ("*", b'1', "too big mbulk count string"),
+        ("*1\r\n$", b'1', "too big bulk count string"),
+        ("*2\r\n$4\r\nPING\r\n$", b'x', "too big bulk count string"),
+    ] {
+        let mut client = server.connect();
+        client.send_raw(start.as_bytes());
+        // Exactly the limit may still become something.
+        let line_start = start.rfind('\n').map_or(start.len(), |end| start.len() - end - 1);
+        client.send_raw(&vec![filler; 65_536 - line_start]);
+        assert!(server.connect().run("PING") == Value::status("PONG"));
+        client.send_raw(&[filler]);
+        let rest = String::from_utf8(client.rest()).expect("an error is text");
+        assert_eq!(rest, format!("-ERR Protocol error: {text}\r\n"), "{start:?} {filler}");
+    }
+}
+
+#[test]
 fn an_endless_line_ends_its_client_only() {
     let server = Server::start(&[]);
     let mut other = server.connect();
