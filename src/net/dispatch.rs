@@ -88,6 +88,15 @@ impl Server {
         self.step(input, slot);
     }
 
+    /// Takes back the request that the client waits for: nothing is handed to it any more.
+    pub(super) fn withdraw(&mut self, slot: u32) {
+        let client = self.clients.acting(slot);
+        if std::mem::take(&mut client.blocked) {
+            let client = client.id;
+            self.step(Input::ClientGone { client }, u32::MAX);
+        }
+    }
+
     /// CLIENT REPLY SKIP is over after one more command.
     fn end_skip(&mut self, slot: u32) {
         let client = self.clients.acting(slot);

@@ -320,7 +320,9 @@ impl Server {
             return;
         }
         if client.read_closed && client.blocked {
-            return self.close_now(slot);
+            // What it was answered before still reaches it.
+            self.withdraw(slot);
+            return self.clients.close(slot, Closing::AfterReply);
         }
         if client.blocked || self.paused_until.is_some() {
             return;

@@ -32,6 +32,24 @@ fn a_client_that_will_send_no_more_gets_all_its_replies() {
 }
 
 #[test]
+fn replies_before_a_blocking_command_reach_a_client_that_will_send_no_more() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    // In one turn, so that the end of the stream is known when GETJOB blocks.
+    let frozen = freeze(&server);
+    client.send_raw(
+        &[request(&["QLEN", "q"]), request(&["GETJOB", "FROM", "q"]), b"PING\r\n".to_vec()].concat(),
+    );
+    half_close(&client);
+    drop(frozen);
+    assert_eq!(client.rest(), b":0\r\n");
+    let mut other = server.connect();
+    wait_blocked(&mut other, 0);
+    other.run("ADDJOB q x 0");
+    assert_eq!(other.run("QLEN q"), Value::Int(1));
+}
+
+#[test]
 fn blocked_clients_that_end_in_any_way_get_no_job() {
     let server = Server::start(&[]);
     let mut other = server.connect();
@@ -74,6 +92,22 @@ fn a_client_that_vanishes_in_the_turn_of_the_job_does_not_get_it() {
     drop(frozen);
     other.reply();
     assert_eq!(other.run("QLEN q"), Value::Int(1));
+}
+
+#[test]
+fn a_killed_client_gets_no_job_added_right_after() {
+    let server = Server::start(&[]);
+    let mut other = server.connect();
+    let mut client = server.connect();
+    client.send(&["GETJOB", "FROM", "q"]);
+    wait_blocked(&mut other, 1);
+    let kill = request(&["CLIENT", "KILL", &addr_of(&client)]);
+    let add = request(&["ADDJOB", "q", "x", "0", "RETRY", "0"]);
+    other.send_raw(&[kill, add, request(&["QLEN", "q"])].concat());
+    assert_eq!(other.reply(), Value::ok());
+    assert!(matches!(other.reply(), Value::Status(_)));
+    assert_eq!(other.reply(), Value::Int(1));
+    assert_eq!(client.rest(), b"");
 }
 
 #[test]
