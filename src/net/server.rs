@@ -153,8 +153,8 @@ impl Server {
     }
 
     fn turn(&mut self, events: &Events) {
-        self.advance();
         self.drop_vanished(events);
+        self.advance();
         for event in events {
             self.event(event);
         }
@@ -187,8 +187,8 @@ impl Server {
         }
     }
 
-    /// Clients that wait for a job and are gone must not be handed one by those who come after them in the same
-    /// turn (redis-clients.md 7.3).
+    /// Clients that wait for a job and are gone must not be handed one by a timer, nor by those who come after
+    /// them in the same turn (redis-clients.md 7.3).
     fn drop_vanished(&mut self, events: &Events) {
         for event in events {
             let Some(slot) = client_slot(event.token()) else { continue };

@@ -95,6 +95,21 @@ fn a_client_that_vanishes_in_the_turn_of_the_job_does_not_get_it() {
 }
 
 #[test]
+fn a_client_that_vanishes_before_a_timer_is_run_does_not_get_its_job() {
+    let server = Server::start(&[]);
+    let mut other = server.connect();
+    let mut client = server.connect();
+    client.send(&["GETJOB", "FROM", "q"]);
+    wait_blocked(&mut other, 1);
+    other.run("ADDJOB q x 0 RETRY 0 DELAY 200ms");
+    let frozen = freeze(&server);
+    drop(client);
+    let_pass(Duration::from_millis(250));
+    drop(frozen);
+    assert_eq!(other.run("QLEN q"), Value::Int(1));
+}
+
+#[test]
 fn a_killed_client_gets_no_job_added_right_after() {
     let server = Server::start(&[]);
     let mut other = server.connect();
