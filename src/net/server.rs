@@ -488,6 +488,7 @@ impl Server {
                 self.flush(slot);
             }
         }
+        self.clients.recycle_slots();
     }
 
     fn flush(&mut self, slot: u32) {

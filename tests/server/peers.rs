@@ -110,6 +110,25 @@ fn a_client_that_vanishes_before_a_timer_is_run_does_not_get_its_job() {
 }
 
 #[test]
+fn a_new_client_is_not_taken_for_the_one_that_vanished() {
+    let server = Server::start(&[]);
+    let mut other = server.connect();
+    let mut client = server.connect();
+    client.send(&["GETJOB", "FROM", "q"]);
+    wait_blocked(&mut other, 1);
+    let frozen = freeze(&server);
+    // The system reports the new connection before the end of the old one.
+    let mut new = server.connect();
+    new.send(&["PING"]);
+    drop(client);
+    drop(frozen);
+    for _ in 0..3 {
+        assert_eq!(new.reply(), Value::status("PONG"));
+        new.send(&["PING"]);
+    }
+}
+
+#[test]
 fn a_killed_client_gets_no_job_added_right_after() {
     let server = Server::start(&[]);
     let mut other = server.connect();
