@@ -504,7 +504,7 @@ impl Server {
                 let done = client.output.is_empty();
                 if client.closing == Closing::Now || (client.closing == Closing::AfterReply && done) {
                     self.close_now(slot);
-                } else if !done {
+                } else if !done || client.over_soft_limit.is_some() {
                     self.check_output_limit(slot);
                 }
             }

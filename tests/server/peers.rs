@@ -207,6 +207,17 @@ fn a_client_that_does_not_read_for_long_is_closed_at_the_soft_limit() {
 }
 
 #[test]
+fn the_time_over_the_soft_limit_starts_anew_when_all_was_read() {
+    let server = Server::start(&["--client-output-buffer-limit", "normal", "0", "1", "1"]);
+    let mut client = server.connect();
+    add_mebibytes(&mut client, "q", 20);
+    let all = client.run("QPEEK q 20");
+    // Two seconds of the server's time later the limit is passed for the second time, for the first moment.
+    client.run("DEBUG SLEEP 2.1");
+    assert!(client.run("QPEEK q 20") == all);
+}
+
+#[test]
 fn without_a_limit_a_slow_reader_gets_everything() {
     let server = Server::start(&[]);
     let mut other = server.connect();
