@@ -125,6 +125,7 @@ impl Clients {
             reply::encode(reply, effects, &context, &mut client.output);
         }
         if was_blocked && slot != acting {
+            client.end_skip();
             self.mark_resume(slot);
         }
         self.mark_dirty(slot);

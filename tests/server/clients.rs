@@ -294,6 +294,17 @@ fn replies_can_be_turned_off_and_skipped() {
 }
 
 #[test]
+fn the_skipped_reply_may_be_one_that_is_waited_for() {
+    let server = Server::start(&[]);
+    let (mut client, mut other) = (server.connect(), server.connect());
+    client.send_raw(b"CLIENT REPLY SKIP\r\nGETJOB FROM q\r\nPING\r\nPING 2\r\n");
+    wait_blocked(&mut other, 1);
+    other.run("ADDJOB q x 0");
+    assert_eq!(client.reply(), Value::status("PONG"));
+    assert_eq!(client.reply(), Value::bulk("2"));
+}
+
+#[test]
 fn idle_clients_are_closed_and_waiting_ones_are_not() {
     let server = Server::start(&["--timeout", "1"]);
     let (mut idle, mut waiting) = (server.connect(), server.connect());
