@@ -39,6 +39,15 @@ fn every_regular_end_is_clean() {
 }
 
 #[test]
+fn nothing_behind_shutdown_is_confirmed() {
+    let mut server = Server::start(&[]);
+    let mut client = server.connect();
+    client.send_raw(b"PING\r\nSHUTDOWN\r\nADDJOB q x 0\r\nPING\r\n");
+    assert_eq!(client.rest(), b"+PONG\r\n");
+    assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
 fn a_hang_up_signal_opens_the_log_again() {
     let dir = Scratch::new();
     let server =
