@@ -37,6 +37,7 @@ use crate::config::{Config, Loaded, Problem};
 use crate::engine::{Engine, Seed};
 use crate::types::{Millis, NodeId};
 use clock::Clock;
+use listener::Listener;
 use logging::LogFile;
 use nodes_file::NodesFile;
 use operator::Operator;
@@ -160,33 +161,38 @@ fn assemble(
     let random = SysRng.try_fill_bytes(&mut seed).and_then(|()| SysRng.try_fill_bytes(&mut identity));
     setup("the system gives no random bytes", random.map_err(io::Error::other))?;
 
-    let mut listeners = Vec::new();
     if config.port == 0 && config.unixsocket.is_none() {
         return Err(ServeError::NowhereToListen);
     }
-    if config.port != 0 {
-        let backlog = config.tcp_backlog.min(i32::MAX as u32) as i32;
-        let tcp = listener::open_tcp(config.bind.addresses(), config.port, backlog);
-        listeners = tcp.map_err(ServeError::Listen)?;
-    }
-    if let Some(path) = &config.unixsocket {
-        let unix = listener::open_unix(&config.path_of(path), config.unixsocketperm.0);
-        listeners.push(unix.map_err(ServeError::Listen)?);
-    }
+    // Before the Unix socket: one that another server listens on must not be taken away from it.
     let nodes_path = config.path_of(config.cluster_config_file.path());
     let (mut nodes_file, nodes) = NodesFile::open(&nodes_path).map_err(ServeError::Nodes)?;
+    let listeners = open_listeners(&config).map_err(ServeError::Listen)?;
     let (me, leaving) = identity_of(nodes.as_ref(), &identity);
     let engine = Engine::new(config.engine(), me, leaving, Seed(seed), now);
-    if nodes.is_none() {
-        tracing::info!("No cluster configuration found, I'm {me}");
-        setup("cannot write the node table", nodes_file.save(&engine.nodes_conf()))?;
-    } else {
-        tracing::info!("Node configuration loaded, I'm {me}");
+    match nodes {
+        None => tracing::info!("No cluster configuration found, I'm {me}"),
+        Some(_) => tracing::info!("Node configuration loaded, I'm {me}"),
     }
+    // Even if nothing has changed: that it cannot be saved is better known now than when something has.
+    let saved = nodes_file.save(&nodes.unwrap_or_else(|| engine.nodes_conf()));
+    saved.map_err(|error| ServeError::Nodes(NodesFileError::Io(nodes_path, error)))?;
     let run_id = identity[20..].iter().map(|byte| format!("{byte:02x}")).collect();
     let mut operator = Operator::new(&config, now, log, run_id);
     operator.config_path = config_path;
     Ok(Parts { poll, listeners, signals, clock, engine, config, commands, nodes_file, operator })
+}
+
+fn open_listeners(config: &Config) -> Result<Vec<Listener>, ListenError> {
+    let mut listeners = Vec::new();
+    if config.port != 0 {
+        let backlog = config.tcp_backlog.min(i32::MAX as u32) as i32;
+        listeners = listener::open_tcp(config.bind.addresses(), config.port, backlog)?;
+    }
+    if let Some(path) = &config.unixsocket {
+        listeners.push(listener::open_unix(&config.path_of(path), config.unixsocketperm.0)?);
+    }
+    Ok(listeners)
 }
 
 /// This node's identity: the one it had, or a new one.
@@ -202,7 +208,9 @@ fn identity_of(nodes: Option<&NodesConf>, random: &[u8; 40]) -> (NodeId, bool) {
 }
 
 fn run(mut server: Server) -> Result<ExitCode, ServeError> {
+    // Where they are now: `dir` may be changed while the server runs.
     let pidfile = server.config.pidfile.as_ref().map(|path| server.config.path_of(path));
+    let unixsocket = server.config.unixsocket.as_ref().map(|path| server.config.path_of(path));
     if let Some(path) = &pidfile
         && let Err(error) = fs::write(path, format!("{}\n", std::process::id()))
     {
@@ -219,9 +227,9 @@ fn run(mut server: Server) -> Result<ExitCode, ServeError> {
         tracing::info!("Removing the pid file.");
         let _ = fs::remove_file(path);
     }
-    if let Some(path) = &server.config.unixsocket {
+    if let Some(path) = &unixsocket {
         tracing::info!("Removing the unix socket file.");
-        let _ = fs::remove_file(server.config.path_of(path));
+        let _ = fs::remove_file(path);
     }
     tracing::warn!("Disque is now ready to exit, bye bye...");
     match ending {

@@ -118,6 +118,34 @@ fn unprivileged(dir: &Scratch, args: &[&str]) -> Command {
 }
 
 #[test]
+fn a_directory_or_node_table_that_cannot_be_written_stops_the_start() {
+    let dir = Scratch::new();
+    let port = free_port().to_string();
+    let args = ["--port", &port, "--bind", "127.0.0.1", "--dir", "data"];
+    let data = dir.path().join("data");
+    fs::create_dir(&data).expect("it can be made");
+    // Before the directory is closed: a table that may be read but not written.
+    let nodes = data.join("nodes.conf");
+    let line = format!("{} :0 myself 0 0 connected\n", "a".repeat(40));
+    for (writable_table, text) in [(None, ""), (Some(false), &*line), (Some(true), &*line)] {
+        let _ = fs::set_permissions(&data, Permissions::from_mode(0o755));
+        let _ = fs::remove_file(&nodes);
+        if let Some(writable) = writable_table {
+            fs::write(&nodes, text).expect("it is writable");
+            let mode = if writable { 0o666 } else { 0o444 };
+            fs::set_permissions(&nodes, Permissions::from_mode(mode)).expect("it is ours");
+        }
+        fs::set_permissions(&data, Permissions::from_mode(0o555)).expect("it is ours");
+        let outcome = finish(unprivileged(&dir, &args), b"");
+        assert_eq!(outcome.code, Some(1), "{writable_table:?} {outcome:?}");
+        for part in ["nodes.conf", "Permission denied", "choose a writable directory with --dir"] {
+            assert!(outcome.stderr.contains(part), "{writable_table:?} {part:?} {}", outcome.stderr);
+        }
+    }
+    let _ = fs::set_permissions(&data, Permissions::from_mode(0o755));
+}
+
+#[test]
 fn help_and_version_are_printed() {
     let dir = Scratch::new();
     for (arg, said) in [
@@ -228,6 +256,49 @@ fn ask(path: &Path, requests: &[u8]) -> String {
     let mut reply = String::new();
     stream.read_to_string(&mut reply).expect("the server answers");
     reply
+}
+
+#[test]
+fn a_unix_socket_serves_with_its_permissions_and_goes_with_the_server() {
+    let dir = Scratch::new();
+    let path = dir.path().join("s.sock");
+    // What a dead server leaves behind.
+    drop(UnixListener::bind(&path).expect("it can be made"));
+    let args = ["--port", "0", "--unixsocket", "s.sock", "--unixsocketperm", "750", "--dir"];
+    let place = dir.path().display().to_string();
+    // The port of this server is not listened on.
+    let mut server = Server::start_in(Scratch::new(), &[&args[..], &[&place]].concat());
+    assert!(TcpStream::connect(("127.0.0.1", server.port)).is_err());
+    let found = fs::metadata(&path).expect("it is there");
+    assert!(found.file_type().is_socket());
+    assert_eq!(found.permissions().mode() & 0o777, 0o750);
+    let reply = ask(&path, b"PING\r\nCLIENT LIST\r\nMONITOR\r\nPING\r\nQUIT\r\n");
+    assert!(reply.starts_with("+PONG\r\n"), "{reply}");
+    assert!(reply.contains(" addr=s.sock:0 ") && reply.contains(" flags=U "), "{reply}");
+    assert!(reply.contains(" [0 unix:s.sock] \"PING\"\r\n+PONG\r\n"), "{reply}");
+    // A large reply leaves in pieces.
+    let add =
+        format!("*4\r\n$6\r\nADDJOB\r\n$1\r\nq\r\n${}\r\n{}\r\n$1\r\n0\r\n", 5 << 20, "b".repeat(5 << 20));
+    let reply = ask(&path, format!("{add}GETJOB FROM q\r\nQUIT\r\n").as_bytes());
+    assert!(reply.ends_with(&format!("{}\r\n+OK\r\n", "b".repeat(5 << 20))));
+    // After `dir` has changed the socket is still found where it was made.
+    let elsewhere = Scratch::new();
+    fs::write(elsewhere.path().join("s.sock"), "precious").expect("it is writable");
+    let requests = format!("CONFIG SET dir {}\r\nSHUTDOWN\r\n", elsewhere.path().display());
+    assert_eq!(ask(&path, requests.as_bytes()), "+OK\r\n");
+    assert_eq!(server.wait(), Some(0));
+    assert!(!path.exists());
+    assert!(elsewhere.path().join("s.sock").exists());
+}
+
+#[test]
+fn a_second_server_in_the_same_directory_takes_nothing_from_the_first() {
+    let dir = Scratch::new();
+    let args = ["--port", "0", "--unixsocket", "s.sock"];
+    let place = dir.path().display().to_string();
+    let _server = Server::start_in(Scratch::new(), &[&args[..], &["--dir", &place]].concat());
+    refused(dir.path(), &args, &["nodes.conf is already used by a different node"]);
+    assert_eq!(ask(&dir.path().join("s.sock"), b"PING\r\nQUIT\r\n"), "+PONG\r\n+OK\r\n");
 }
 
 /// Whether the system probes connections to this local port: column `tr` of `/proc/net/tcp`.
