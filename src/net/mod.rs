@@ -22,7 +22,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Duration;
@@ -44,7 +44,7 @@ use operator::Operator;
 use server::{Ending, Parts, Server};
 use signals::Signals;
 
-pub use listener::ListenError;
+pub use listener::{ListenError, Place};
 pub use nodes_file::NodesFileError;
 
 /// Why the server could not start, or had to end.
@@ -97,9 +97,8 @@ fn setup<T>(what: impl Into<String>, result: io::Result<T>) -> Result<T, ServeEr
 pub fn serve(loaded: Loaded) -> Result<ExitCode, ServeError> {
     let mut config = loaded.config.clone();
     let commands = renamed_commands(&loaded)?;
-    setup(format!("cannot use the directory {}", config.dir.path().display()), enter_dir(&config))?;
-    let logfile = config.logfile.as_ref().map(|path| config.path_of(path));
-    let log = setup("cannot open the log file", LogFile::install(logfile.as_deref(), config.loglevel))?;
+    enter_dir(&config)?;
+    let log = open_log(&config)?;
     log_panics();
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -109,8 +108,18 @@ pub fn serve(loaded: Loaded) -> Result<ExitCode, ServeError> {
     run(server)
 }
 
-fn enter_dir(config: &Config) -> io::Result<()> {
-    std::env::set_current_dir(config.dir.path())
+fn enter_dir(config: &Config) -> Result<(), ServeError> {
+    let dir = config.dir.path();
+    let what = format!("cannot use the directory {} (make it, or choose another with --dir)", dir.display());
+    setup(what, std::env::set_current_dir(dir))
+}
+
+fn open_log(config: &Config) -> Result<LogFile, ServeError> {
+    let path = config.logfile.as_ref().map(|path| config.path_of(path));
+    let shown = path.as_deref().unwrap_or(Path::new("")).display();
+    let what =
+        format!("cannot open the log file {shown} (make its directory, or choose another with --logfile)");
+    setup(what, LogFile::install(path.as_deref(), config.loglevel))
 }
 
 fn renamed_commands(loaded: &Loaded) -> Result<CommandTable, ServeError> {

@@ -74,6 +74,47 @@ fn bad_options_are_refused_with_their_place_and_a_remedy() {
 }
 
 #[test]
+fn places_that_cannot_be_used_are_named_with_a_remedy() {
+    let dir = Scratch::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("the loopback interface is up");
+    let taken_port = taken.local_addr().expect("it is bound").port().to_string();
+    let port = free_port().to_string();
+    fs::write(dir.path().join("regular"), "precious").expect("it is writable");
+    refused(
+        dir.path(),
+        &["--port", &taken_port, "--bind", "127.0.0.1"],
+        &["cannot listen on 127.0.0.1:", "Address already in use", "choose another port with --port"],
+    );
+    refused(
+        dir.path(),
+        &["--port", &port, "--bind", "192.0.2.1"],
+        &["cannot listen on 192.0.2.1:", "Cannot assign requested address", "--bind"],
+    );
+    refused(
+        dir.path(),
+        &["--port", &port, "--dir", "nowhere"],
+        &["cannot use the directory ", "nowhere", "No such file or directory", "--dir"],
+    );
+    refused(dir.path(), &["--port", &port, "--dir", "regular"], &["Not a directory", "--dir"]);
+    refused(
+        dir.path(),
+        &["--port", &port, "--logfile", "nowhere/log"],
+        &["cannot open the log file ", "nowhere/log", "No such file or directory", "--logfile"],
+    );
+    refused(
+        dir.path(),
+        &["--port", &port, "--bind", "127.0.0.1", "--unixsocket", "regular"],
+        &["cannot listen on ", "regular", "the file exists and is no socket", "--unixsocket"],
+    );
+    assert_eq!(fs::read(dir.path().join("regular")).expect("it is still there"), b"precious");
+    refused(
+        dir.path(),
+        &["--port", "0", "--unixsocket", &"x".repeat(200)],
+        &["cannot listen on ", "--unixsocket"],
+    );
+}
+
+#[test]
 fn a_node_table_that_cannot_be_used_stops_the_start() {
     let server = Server::start(&[]);
     let port = free_port().to_string();
