@@ -97,6 +97,7 @@ fn setup<T>(what: impl Into<String>, result: io::Result<T>) -> Result<T, ServeEr
 pub fn serve(loaded: Loaded) -> Result<ExitCode, ServeError> {
     let mut config = loaded.config.clone();
     let commands = renamed_commands(&loaded)?;
+    let start_dir = setup("cannot tell the current directory", std::env::current_dir())?;
     enter_dir(&config)?;
     let log = open_log(&config)?;
     log_panics();
@@ -105,7 +106,7 @@ pub fn serve(loaded: Loaded) -> Result<ExitCode, ServeError> {
     }
     grant_descriptors(&mut config);
     let server = Server::new(assemble(config, commands, log, loaded.file)?).map_err(ServeError::Loop)?;
-    run(server)
+    run(server, &start_dir)
 }
 
 fn enter_dir(config: &Config) -> Result<(), ServeError> {
@@ -216,7 +217,7 @@ fn identity_of(nodes: Option<&NodesConf>, random: &[u8; 40]) -> (NodeId, bool) {
     }
 }
 
-fn run(mut server: Server) -> Result<ExitCode, ServeError> {
+fn run(mut server: Server, start_dir: &Path) -> Result<ExitCode, ServeError> {
     // Where they are now: `dir` may be changed while the server runs.
     let pidfile = server.config.pidfile.as_ref().map(|path| server.config.path_of(path));
     let unixsocket = server.config.unixsocket.as_ref().map(|path| server.config.path_of(path));
@@ -228,7 +229,7 @@ fn run(mut server: Server) -> Result<ExitCode, ServeError> {
     announce(&server);
     let ending = server.run().map_err(ServeError::Loop)?;
     if let Ending::CrashAndRestart(delay) = ending {
-        return Err(start_again(delay));
+        return Err(start_again(delay, start_dir));
     }
     tracing::warn!("User requested shutdown...");
     server.flush_dirty();
@@ -242,7 +243,7 @@ fn run(mut server: Server) -> Result<ExitCode, ServeError> {
     }
     tracing::warn!("Disque is now ready to exit, bye bye...");
     match ending {
-        Ending::Restart(delay) => Err(start_again(delay)),
+        Ending::Restart(delay) => Err(start_again(delay, start_dir)),
         _ => Ok(ExitCode::SUCCESS),
     }
 }
@@ -257,14 +258,14 @@ fn announce(server: &Server) {
     }
 }
 
-/// Becomes a new run of the same program, with the same arguments and the same process ID. Returns only if that
-/// fails.
-fn start_again(delay: Millis) -> ServeError {
+/// Becomes a new run of the same program, with the same arguments, which may hold relative paths, and the same
+/// process ID. Returns only if that fails.
+fn start_again(delay: Millis, start_dir: &Path) -> ServeError {
     thread::sleep(Duration::from_millis(delay.0));
     let mut arguments = std::env::args_os();
     let program =
         std::env::current_exe().map(Into::into).ok().or_else(|| arguments.next()).unwrap_or_default();
-    let error = Command::new(program).args(std::env::args_os().skip(1)).exec();
+    let error = Command::new(program).args(std::env::args_os().skip(1)).current_dir(start_dir).exec();
     ServeError::Setup { what: "cannot start the server again".to_owned(), error }
 }
 

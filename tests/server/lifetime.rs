@@ -136,6 +136,43 @@ fn the_node_table_is_whole_whenever_the_process_is_killed() {
 }
 
 #[test]
+fn debug_restarts_keep_the_process_and_the_node() {
+    let dir = Scratch::new();
+    fs::create_dir(dir.path().join("data")).expect("it can be made");
+    fs::write(dir.path().join("my.conf"), "dir data\nbind 127.0.0.1\n").expect("it is writable");
+    // The path of the file is relative to the directory of the start, which `dir` is not.
+    let server = launch(dir.path(), |port| {
+        words(&format!("my.conf --port {port} --unixsocket my.sock --pidfile my.pid"))
+    });
+    let pid = server.child.id();
+    let node = server.connect().run("CLUSTER MYID");
+    for restart in
+        ["DEBUG RESTART", "DEBUG RESTART 10", "DEBUG CRASH-AND-RECOVER", "DEBUG CRASH-AND-RECOVER 10"]
+    {
+        let mut client = server.connect();
+        client.run("ADDJOB q x 0");
+        let run = info(&mut client, "run_id");
+        client.run("CONFIG SET maxclients 1234");
+        let requests = [restart.as_bytes(), b"\r\nPING\r\n"].concat();
+        client.stream.write_all(&requests).expect("the server reads");
+        assert_eq!(client.rest(), b"", "{restart}");
+        wait_until("it is back", || answers(pid, server.port));
+        let mut client = server.connect();
+        assert_ne!(info(&mut client, "run_id"), run);
+        assert_eq!(client.run("CLUSTER MYID"), node);
+        assert_eq!(client.run("QLEN q"), Value::Int(0), "jobs are in memory only");
+        assert!(dir.path().join("data/my.sock").exists() && dir.path().join("data/my.pid").exists());
+    }
+    let mut client = server.connect();
+    let maxclients = client.run("CONFIG GET maxclients");
+    assert_eq!(
+        maxclients,
+        Value::Array(vec!["maxclients".into(), "1234".into()]),
+        "RESTART rewrites the file"
+    );
+}
+
+#[test]
 fn a_crash_leaves_a_report_in_the_log() {
     let dir = Scratch::new();
     let mut server =
