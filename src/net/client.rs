@@ -176,6 +176,15 @@ impl Client {
         Ok(written)
     }
 
+    /// CLIENT REPLY SKIP is over after one more command; called when a command has been answered.
+    pub(crate) fn end_skip(&mut self) {
+        self.replies = match self.replies {
+            ReplyMode::SkipNext => ReplyMode::Skip,
+            ReplyMode::Skip => ReplyMode::On,
+            other => other,
+        };
+    }
+
     /// Bytes that this connection holds, for the memory account.
     pub(crate) fn heap_bytes(&self) -> usize {
         size_of::<Client>()

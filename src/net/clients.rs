@@ -15,6 +15,9 @@ use crate::types::UnixMillis;
 pub(crate) struct Clients {
     slots: Vec<Option<Box<Client>>>,
     free: Vec<u32>,
+    /// Slots that were left in this turn. What the system reports about them may be about those who left, so
+    /// nobody else gets them before the next turn.
+    left: Vec<u32>,
     last_serial: u64,
     len: usize,
     /// Slots with output to flush, or to be closed, at the end of the turn.
@@ -48,12 +51,17 @@ impl Clients {
 
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Box<Client>> {
         let client = self.slots.get_mut(slot as usize)?.take()?;
-        self.free.push(slot);
+        self.left.push(slot);
         self.len -= 1;
         if client.is_monitor {
             self.monitors.retain(|monitor| *monitor != slot);
         }
         Some(client)
+    }
+
+    /// The turn is over: slots that were left in it may be used again.
+    pub(crate) fn recycle_slots(&mut self) {
+        self.free.append(&mut self.left);
     }
 
     pub(crate) fn get(&self, slot: u32) -> Option<&Client> {
@@ -117,6 +125,7 @@ impl Clients {
             reply::encode(reply, effects, &context, &mut client.output);
         }
         if was_blocked && slot != acting {
+            client.end_skip();
             self.mark_resume(slot);
         }
         self.mark_dirty(slot);

@@ -21,7 +21,10 @@ impl Server {
             Ok(None) => {}
             Err(error) => self.refuse(slot, &error.text()),
         }
-        self.end_skip(slot);
+        let client = self.clients.acting(slot);
+        if !client.blocked {
+            client.end_skip();
+        }
     }
 
     /// The checks before a command runs; `None` if it was kept for EXEC instead.
@@ -88,14 +91,13 @@ impl Server {
         self.step(input, slot);
     }
 
-    /// CLIENT REPLY SKIP is over after one more command.
-    fn end_skip(&mut self, slot: u32) {
+    /// Takes back the request that the client waits for: nothing is handed to it any more.
+    pub(super) fn withdraw(&mut self, slot: u32) {
         let client = self.clients.acting(slot);
-        client.replies = match client.replies {
-            ReplyMode::SkipNext => ReplyMode::Skip,
-            ReplyMode::Skip => ReplyMode::On,
-            other => other,
-        };
+        if std::mem::take(&mut client.blocked) {
+            let client = client.id;
+            self.step(Input::ClientGone { client }, u32::MAX);
+        }
     }
 
     /// Answers with an error; the text begins with its code.

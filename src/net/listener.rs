@@ -1,10 +1,11 @@
 //! Where clients come in: TCP addresses and the Unix socket.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
@@ -24,21 +25,41 @@ pub(crate) enum Listener {
 #[derive(Debug)]
 pub struct ListenError {
     /// What was to be listened on.
-    pub place: String,
+    pub place: Place,
     /// What the system said.
     pub error: io::Error,
 }
 
-impl std::fmt::Display for ListenError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cannot listen on {}: {}", self.place, self.error)?;
-        match self.error.kind() {
-            io::ErrorKind::AddrInUse => {
-                f.write_str(" (is another server running? choose another port with --port)")
-            }
-            io::ErrorKind::PermissionDenied => f.write_str(" (ports below 1024 need privileges)"),
-            _ => Ok(()),
+/// Something to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An address and port.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ListenError { place, error } = self;
+        match place {
+            Place::Tcp(addr) => write!(f, "cannot listen on {addr}: {error}")?,
+            Place::Unix(path) => write!(f, "cannot listen on {}: {error}", path.display())?,
         }
+        f.write_str(match (place, error.kind()) {
+            (Place::Tcp(_), io::ErrorKind::AddrInUse) => {
+                " (is another server running? choose another port with --port)"
+            }
+            (Place::Tcp(_), io::ErrorKind::AddrNotAvailable) => {
+                " (no interface of this machine has the address; choose others with --bind)"
+            }
+            (Place::Tcp(_), io::ErrorKind::PermissionDenied) => " (ports below 1024 need privileges)",
+            (Place::Tcp(_), _) => "",
+            (Place::Unix(_), io::ErrorKind::AlreadyExists) => {
+                " (move it away, or choose another path with --unixsocket)"
+            }
+            (Place::Unix(_), _) => " (choose another path with --unixsocket)",
+        })
     }
 }
 
@@ -74,7 +95,7 @@ fn open_one(addr: SocketAddr, backlog: i32) -> Result<Listener, ListenError> {
         socket.listen(backlog)?;
         Ok(TcpListener::from_std(socket.into()))
     };
-    open().map(Listener::Tcp).map_err(|error| ListenError { place: addr.to_string(), error })
+    open().map(Listener::Tcp).map_err(|error| ListenError { place: Place::Tcp(addr), error })
 }
 
 /// Opens the Unix socket. A socket file that a dead server left is removed; any other file is not.
@@ -92,7 +113,7 @@ pub(crate) fn open_unix(path: &Path, permissions: u32) -> Result<Listener, Liste
         }
         Ok(listener)
     };
-    open().map(Listener::Unix).map_err(|error| ListenError { place: path.display().to_string(), error })
+    open().map(Listener::Unix).map_err(|error| ListenError { place: Place::Unix(path.to_owned()), error })
 }
 
 impl Listener {

@@ -22,7 +22,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Duration;
@@ -37,13 +37,14 @@ use crate::config::{Config, Loaded, Problem};
 use crate::engine::{Engine, Seed};
 use crate::types::{Millis, NodeId};
 use clock::Clock;
+use listener::Listener;
 use logging::LogFile;
 use nodes_file::NodesFile;
 use operator::Operator;
 use server::{Ending, Parts, Server};
 use signals::Signals;
 
-pub use listener::ListenError;
+pub use listener::{ListenError, Place};
 pub use nodes_file::NodesFileError;
 
 /// Why the server could not start, or had to end.
@@ -96,20 +97,30 @@ fn setup<T>(what: impl Into<String>, result: io::Result<T>) -> Result<T, ServeEr
 pub fn serve(loaded: Loaded) -> Result<ExitCode, ServeError> {
     let mut config = loaded.config.clone();
     let commands = renamed_commands(&loaded)?;
-    setup(format!("cannot use the directory {}", config.dir.path().display()), enter_dir(&config))?;
-    let logfile = config.logfile.as_ref().map(|path| config.path_of(path));
-    let log = setup("cannot open the log file", LogFile::install(logfile.as_deref(), config.loglevel))?;
+    let start_dir = setup("cannot tell the current directory", std::env::current_dir())?;
+    enter_dir(&config)?;
+    let log = open_log(&config)?;
     log_panics();
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     grant_descriptors(&mut config);
     let server = Server::new(assemble(config, commands, log, loaded.file)?).map_err(ServeError::Loop)?;
-    run(server)
+    run(server, &start_dir)
 }
 
-fn enter_dir(config: &Config) -> io::Result<()> {
-    std::env::set_current_dir(config.dir.path())
+fn enter_dir(config: &Config) -> Result<(), ServeError> {
+    let dir = config.dir.path();
+    let what = format!("cannot use the directory {} (make it, or choose another with --dir)", dir.display());
+    setup(what, std::env::set_current_dir(dir))
+}
+
+fn open_log(config: &Config) -> Result<LogFile, ServeError> {
+    let path = config.logfile.as_ref().map(|path| config.path_of(path));
+    let shown = path.as_deref().unwrap_or(Path::new("")).display();
+    let what =
+        format!("cannot open the log file {shown} (make its directory, or choose another with --logfile)");
+    setup(what, LogFile::install(path.as_deref(), config.loglevel))
 }
 
 fn renamed_commands(loaded: &Loaded) -> Result<CommandTable, ServeError> {
@@ -160,33 +171,38 @@ fn assemble(
     let random = SysRng.try_fill_bytes(&mut seed).and_then(|()| SysRng.try_fill_bytes(&mut identity));
     setup("the system gives no random bytes", random.map_err(io::Error::other))?;
 
-    let mut listeners = Vec::new();
     if config.port == 0 && config.unixsocket.is_none() {
         return Err(ServeError::NowhereToListen);
     }
-    if config.port != 0 {
-        let backlog = config.tcp_backlog.min(i32::MAX as u32) as i32;
-        let tcp = listener::open_tcp(config.bind.addresses(), config.port, backlog);
-        listeners = tcp.map_err(ServeError::Listen)?;
-    }
-    if let Some(path) = &config.unixsocket {
-        let unix = listener::open_unix(&config.path_of(path), config.unixsocketperm.0);
-        listeners.push(unix.map_err(ServeError::Listen)?);
-    }
+    // Before the Unix socket: one that another server listens on must not be taken away from it.
     let nodes_path = config.path_of(config.cluster_config_file.path());
     let (mut nodes_file, nodes) = NodesFile::open(&nodes_path).map_err(ServeError::Nodes)?;
+    let listeners = open_listeners(&config).map_err(ServeError::Listen)?;
     let (me, leaving) = identity_of(nodes.as_ref(), &identity);
     let engine = Engine::new(config.engine(), me, leaving, Seed(seed), now);
-    if nodes.is_none() {
-        tracing::info!("No cluster configuration found, I'm {me}");
-        setup("cannot write the node table", nodes_file.save(&engine.nodes_conf()))?;
-    } else {
-        tracing::info!("Node configuration loaded, I'm {me}");
+    match nodes {
+        None => tracing::info!("No cluster configuration found, I'm {me}"),
+        Some(_) => tracing::info!("Node configuration loaded, I'm {me}"),
     }
+    // Even if nothing has changed: that it cannot be saved is better known now than when something has.
+    let saved = nodes_file.save(&nodes.unwrap_or_else(|| engine.nodes_conf()));
+    saved.map_err(|error| ServeError::Nodes(NodesFileError::Io(nodes_path, error)))?;
     let run_id = identity[20..].iter().map(|byte| format!("{byte:02x}")).collect();
     let mut operator = Operator::new(&config, now, log, run_id);
     operator.config_path = config_path;
     Ok(Parts { poll, listeners, signals, clock, engine, config, commands, nodes_file, operator })
+}
+
+fn open_listeners(config: &Config) -> Result<Vec<Listener>, ListenError> {
+    let mut listeners = Vec::new();
+    if config.port != 0 {
+        let backlog = config.tcp_backlog.min(i32::MAX as u32) as i32;
+        listeners = listener::open_tcp(config.bind.addresses(), config.port, backlog)?;
+    }
+    if let Some(path) = &config.unixsocket {
+        listeners.push(listener::open_unix(&config.path_of(path), config.unixsocketperm.0)?);
+    }
+    Ok(listeners)
 }
 
 /// This node's identity: the one it had, or a new one.
@@ -201,8 +217,10 @@ fn identity_of(nodes: Option<&NodesConf>, random: &[u8; 40]) -> (NodeId, bool) {
     }
 }
 
-fn run(mut server: Server) -> Result<ExitCode, ServeError> {
+fn run(mut server: Server, start_dir: &Path) -> Result<ExitCode, ServeError> {
+    // Where they are now: `dir` may be changed while the server runs.
     let pidfile = server.config.pidfile.as_ref().map(|path| server.config.path_of(path));
+    let unixsocket = server.config.unixsocket.as_ref().map(|path| server.config.path_of(path));
     if let Some(path) = &pidfile
         && let Err(error) = fs::write(path, format!("{}\n", std::process::id()))
     {
@@ -211,7 +229,7 @@ fn run(mut server: Server) -> Result<ExitCode, ServeError> {
     announce(&server);
     let ending = server.run().map_err(ServeError::Loop)?;
     if let Ending::CrashAndRestart(delay) = ending {
-        return Err(start_again(delay));
+        return Err(start_again(delay, start_dir));
     }
     tracing::warn!("User requested shutdown...");
     server.flush_dirty();
@@ -219,13 +237,13 @@ fn run(mut server: Server) -> Result<ExitCode, ServeError> {
         tracing::info!("Removing the pid file.");
         let _ = fs::remove_file(path);
     }
-    if let Some(path) = &server.config.unixsocket {
+    if let Some(path) = &unixsocket {
         tracing::info!("Removing the unix socket file.");
-        let _ = fs::remove_file(server.config.path_of(path));
+        let _ = fs::remove_file(path);
     }
     tracing::warn!("Disque is now ready to exit, bye bye...");
     match ending {
-        Ending::Restart(delay) => Err(start_again(delay)),
+        Ending::Restart(delay) => Err(start_again(delay, start_dir)),
         _ => Ok(ExitCode::SUCCESS),
     }
 }
@@ -240,14 +258,14 @@ fn announce(server: &Server) {
     }
 }
 
-/// Becomes a new run of the same program, with the same arguments and the same process ID. Returns only if that
-/// fails.
-fn start_again(delay: Millis) -> ServeError {
+/// Becomes a new run of the same program, with the same arguments, which may hold relative paths, and the same
+/// process ID. Returns only if that fails.
+fn start_again(delay: Millis, start_dir: &Path) -> ServeError {
     thread::sleep(Duration::from_millis(delay.0));
     let mut arguments = std::env::args_os();
     let program =
         std::env::current_exe().map(Into::into).ok().or_else(|| arguments.next()).unwrap_or_default();
-    let error = Command::new(program).args(std::env::args_os().skip(1)).exec();
+    let error = Command::new(program).args(std::env::args_os().skip(1)).current_dir(start_dir).exec();
     ServeError::Setup { what: "cannot start the server again".to_owned(), error }
 }
 

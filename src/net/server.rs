@@ -153,8 +153,8 @@ impl Server {
     }
 
     fn turn(&mut self, events: &Events) {
-        self.advance();
         self.drop_vanished(events);
+        self.advance();
         for event in events {
             self.event(event);
         }
@@ -187,8 +187,8 @@ impl Server {
         }
     }
 
-    /// Clients that wait for a job and are gone must not be handed one by those who come after them in the same
-    /// turn (redis-clients.md 7.3).
+    /// Clients that wait for a job and are gone must not be handed one by a timer, nor by those who come after
+    /// them in the same turn (redis-clients.md 7.3).
     fn drop_vanished(&mut self, events: &Events) {
         for event in events {
             let Some(slot) = client_slot(event.token()) else { continue };
@@ -320,7 +320,9 @@ impl Server {
             return;
         }
         if client.read_closed && client.blocked {
-            return self.close_now(slot);
+            // What it was answered before still reaches it.
+            self.withdraw(slot);
+            return self.clients.close(slot, Closing::AfterReply);
         }
         if client.blocked || self.paused_until.is_some() {
             return;
@@ -443,7 +445,7 @@ impl Server {
                 }
                 Ok(Next::NeedMore { keep }) => return Ran::NeedMore { at, keep },
                 Err(error) => {
-                    self.refuse(slot, error.to_string().as_bytes());
+                    self.refuse(slot, format!("ERR {error}").as_bytes());
                     self.clients.close(slot, Closing::AfterReply);
                     return Ran::Held { at: buffer.len() };
                 }
@@ -486,6 +488,7 @@ impl Server {
                 self.flush(slot);
             }
         }
+        self.clients.recycle_slots();
     }
 
     fn flush(&mut self, slot: u32) {
@@ -501,7 +504,7 @@ impl Server {
                 let done = client.output.is_empty();
                 if client.closing == Closing::Now || (client.closing == Closing::AfterReply && done) {
                     self.close_now(slot);
-                } else if !done {
+                } else if !done || client.over_soft_limit.is_some() {
                     self.check_output_limit(slot);
                 }
             }

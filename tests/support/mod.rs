@@ -161,7 +161,10 @@ impl Connection {
                 return value;
             }
             let mut chunk = [0; 65_536];
-            let n = self.stream.read(&mut chunk).expect("a reply comes in time");
+            let n = match self.stream.read(&mut chunk) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                read => read.expect("a reply comes in time"),
+            };
             assert!(
                 n > 0,
                 "the server closed the connection; pending: {:?}",

@@ -68,8 +68,14 @@ impl Server {
             self.clients.iter().filter(|(_, client)| meant(client)).map(|(slot, _)| slot).collect();
         self.reply(slot, kill.answer(slots.len()));
         for killed in slots {
-            // The caller gets its reply first.
-            self.clients.close(killed, if killed == slot { Closing::AfterReply } else { Closing::Now });
+            if killed == slot {
+                // The caller gets its reply first.
+                self.clients.close(killed, Closing::AfterReply);
+            } else {
+                // It goes at the end of the turn, but must not be handed a job before.
+                self.withdraw(killed);
+                self.clients.close(killed, Closing::Now);
+            }
         }
     }
 

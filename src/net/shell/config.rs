@@ -72,7 +72,7 @@ impl Server {
         }
     }
 
-    fn config_rewrite(&mut self) -> Result<(), String> {
+    pub(super) fn config_rewrite(&mut self) -> Result<(), String> {
         let Some(path) = self.operator.config_path.clone() else {
             return Err("The server is running without a config file".to_owned());
         };

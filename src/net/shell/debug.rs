@@ -7,6 +7,8 @@ use crate::engine::Request;
 use crate::net::server::{Ending, Server};
 use crate::types::{Args, Millis};
 
+const CANNOT_RESTART: &[u8] = b"ERR failed to restart the server. Check server logs.";
+
 impl Server {
     pub(super) fn debug(&mut self, slot: u32, args: &Args<'_>) {
         let word = args.at(1).to_ascii_lowercase();
@@ -46,8 +48,16 @@ impl Server {
 
     fn debug_restart(&mut self, slot: u32, delay: Option<&[u8]>, ending: fn(Millis) -> Ending) {
         match delay.map_or(Ok(0), integer) {
-            Ok(delay) => self.ending = Some(ending(Millis(delay.max(0) as u64))),
+            Ok(delay) => match ending(Millis(delay.max(0) as u64)) {
+                Ending::Restart(_) if !self.keep_config() => self.refuse(slot, CANNOT_RESTART),
+                ending => self.end(slot, ending),
+            },
             Err(error) => self.refuse(slot, &error.text()),
         }
+    }
+
+    /// What was set at run time is to hold after a restart, if there is a file to write it to.
+    fn keep_config(&mut self) -> bool {
+        self.operator.config_path.is_none() || self.config_rewrite().is_ok()
     }
 }

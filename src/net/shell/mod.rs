@@ -6,6 +6,7 @@ mod connection;
 mod debug;
 mod facts;
 
+use super::client::Closing;
 use super::server::{Ending, Server};
 use crate::command::{CommandError, ShellCommand, command_reply};
 use crate::resp::Value;
@@ -73,9 +74,16 @@ impl Server {
         }
     }
 
+    /// The loop ends with this turn. Nothing that the client sent behind the command is run: it would be confirmed
+    /// and lost.
+    fn end(&mut self, slot: u32, ending: Ending) {
+        self.ending = Some(ending);
+        self.clients.close(slot, Closing::AfterReply);
+    }
+
     fn shutdown_command(&mut self, slot: u32, args: &Args<'_>) {
         match args.get(1) {
-            None if args.len() == 1 => self.ending = Some(Ending::Shutdown),
+            None if args.len() == 1 => self.end(slot, Ending::Shutdown),
             Some(word) if args.len() == 2 && word.eq_ignore_ascii_case(b"REWRITE-AOF") => {
                 self.refuse(slot, NO_AOF)
             }
