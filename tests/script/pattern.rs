@@ -10,7 +10,7 @@
 //! map [a :1]     a map, names and values in order
 //! ~word          a status or bulk that contains the word
 //! -ERR no ...    an error that begins so
-//! $name          a status or bulk: bound at its first use, compared afterwards; also inside commands
+//! $name          a status, bulk or integer: bound at its first use, compared afterwards; also inside commands
 //! *              anything
 //! ```
 
@@ -171,7 +171,8 @@ fn check_variable(name: &str, value: &Value, bound: &mut BTreeMap<String, Vec<u8
     let got = match value {
         Value::Status(text) => text.as_bytes().to_vec(),
         Value::Bulk(bytes) => bytes.clone(),
-        _ => return Err(format!("expected a status or bulk for ${name}")),
+        Value::Int(number) => number.to_string().into_bytes(),
+        _ => return Err(format!("expected a status, bulk or integer for ${name}")),
     };
     let want = bound.entry(name.to_owned()).or_insert_with(|| got.clone());
     if *want == got { Ok(()) } else { Err(format!("${name} is {:?}", String::from_utf8_lossy(want))) }
