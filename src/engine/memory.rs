@@ -3,8 +3,6 @@
 //! The account is logical: every structure says what it holds, so that the levels do not depend on the
 //! allocator and are the same in a simulation. The shell adds its own buffers.
 
-use rand::Rng as _;
-
 use super::Engine;
 use super::job::{Job, JobFlags, JobIndex};
 use super::queue_table::IDLE_TIME;
@@ -48,6 +46,8 @@ pub(super) struct Memory {
     pub(super) jobs: usize,
     pub(super) waiters: usize,
     pub(super) shell: u64,
+    /// Where the search for jobs to evict goes on.
+    evict: usize,
     /// Where the sweep for idle queues goes on.
     sweep: usize,
     /// When the sweep goes on, while there is pressure.
@@ -75,9 +75,9 @@ const IDLE_TIME_CRITICAL: Millis = Millis(2_000);
 /// How often, and how many queues at a time, the sweep looks at while memory is short.
 const SWEEP_PERIOD: Millis = Millis(100);
 const SWEEP_QUEUES: usize = 1000;
-/// How many jobs one eviction may free, and after how many that must stay it gives up.
-const EVICT_JOBS: usize = 1000;
-const EVICT_MISSES: usize = 100;
+/// How many slots of the job table one eviction looks at. It goes on where the last one ended, so all jobs get
+/// their turn; a table of one page is searched at once.
+const EVICT_SLOTS: usize = 1024;
 /// How many idle queues one call removes at the most.
 const IDLE_QUEUES_PER_ADVANCE: usize = 100;
 
@@ -109,31 +109,28 @@ impl Engine {
 
     /// Evicts what the policy allows until memory is no longer critical or nothing more is found.
     pub(super) fn relieve_memory(&mut self) {
-        if self.memory_level() > MemoryLevel::Normal {
-            self.memory.sweep_at.get_or_insert(self.now);
-        }
         if self.settings.maxmemory_policy == EvictionPolicy::NoEviction {
             return;
         }
-        let mut misses = 0;
-        for _ in 0..EVICT_JOBS {
-            if !self.is_short_of_memory() || self.jobs.len() == 0 || misses > EVICT_MISSES {
+        for _ in 0..EVICT_SLOTS.min(self.jobs.slot_count()) {
+            // Forgetting the last job of a page may give the page back.
+            let slots = self.jobs.slot_count();
+            if !self.is_short_of_memory() || slots == 0 {
                 return;
             }
-            let slot = self.chance.next_u64() % self.jobs.slot_count() as u64;
-            let index = JobIndex(slot as u32);
+            self.memory.evict = (self.memory.evict + 1) % slots;
+            let index = JobIndex(self.memory.evict as u32);
             if self.jobs.get(index).is_some_and(may_be_evicted) {
                 self.forget(index);
-                misses = 0;
-            } else {
-                misses += 1;
             }
         }
     }
 
+    /// When the next queue is to be considered. Under pressure the sweep begins at once, whatever caused it.
     pub(super) fn next_idle_check(&self) -> Option<UnixMillis> {
-        let pressing = self.memory.sweep_at.filter(|_| self.queues.len() > 0);
-        [self.queues.next_idle_check(), pressing].into_iter().flatten().min()
+        let pressing = self.queues.len() > 0 && self.memory_level() > MemoryLevel::Normal;
+        let sweep = pressing.then(|| self.memory.sweep_at.unwrap_or(self.now));
+        [self.queues.next_idle_check(), sweep].into_iter().flatten().min()
     }
 
     /// Removes queues that nobody has used for long; sooner while memory is short.

@@ -184,7 +184,8 @@ impl QueueTable {
     pub(super) fn watch_idle(&mut self, id: NameId, now: UnixMillis) {
         let Some(queue) = self.queue_mut(id) else { return };
         if queue.idle_check.is_none() && queue.is_unused() {
-            let at = now + IDLE_TIME;
+            // It counts since the last job, not since the last waiting client left or the pause was lifted.
+            let at = (queue.last_access + IDLE_TIME).max(now);
             queue.idle_check = Some(at);
             self.idle.insert((at, id));
         }

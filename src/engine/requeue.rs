@@ -116,21 +116,21 @@ impl Engine {
     /// DEQUEUE: how many of the jobs were taken out of their queues.
     pub(super) fn dequeue_jobs(&mut self, ids: ArgList<'_>) -> Reply {
         self.count_jobs(ids, |engine, index| {
+            let left = time_to_requeue(&engine.jobs[index], engine.now);
             let taken = engine.take_out_of_queue(index);
             if taken {
-                engine.renew_if_due(index);
+                engine.watch_requeue_time(index, left);
             }
             taken
         })
     }
 
-    /// A job that waited longer than its retry period and leaves the queue without being delivered: its requeue
-    /// time passed unused while it was queued, and starts anew.
-    fn renew_if_due(&mut self, index: JobIndex) {
+    /// A queued job's requeue time passes unused and renews itself; now that the job has left its queue without
+    /// being delivered, `left` of that time is what counts.
+    fn watch_requeue_time(&mut self, index: JobIndex, left: Option<Millis>) {
         let (now, jitter) = (self.now, self.jitter());
-        let job = &mut self.jobs[index];
-        if let Some(left) = time_to_requeue(job, now) {
-            job.requeue_at = now + left + jitter;
+        if let Some(left) = left {
+            self.jobs[index].requeue_at = now + left + jitter;
         }
         self.wake_in_time(index);
     }

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 
 use disque::command::reply::{self, ReplyContext};
 use disque::command::{self, CommandTable, Runs};
-use disque::engine::{ClientId, Effect, Effects, Engine, EngineSettings, Input, Seed};
+use disque::engine::{ClientId, Control, Effect, Effects, Engine, EngineSettings, Input, Seed};
 use disque::resp::{Next, Output, Protocol, RequestReader, Value, write};
 use disque::types::{NodeId, UnixMillis};
 
 use crate::Driver;
+use crate::step::Setting;
 use crate::support;
 
 pub struct EngineDriver {
     engine: Engine,
+    settings: EngineSettings,
     now: UnixMillis,
     clients: BTreeMap<String, Client>,
     next_client: u64,
@@ -30,8 +32,9 @@ impl EngineDriver {
     pub fn new() -> EngineDriver {
         let now = UnixMillis(1_800_000_000_000);
         let me = NodeId::from_bytes([0xab; 20]);
-        let engine = Engine::new(EngineSettings::default(), me, false, Seed([7; 32]), now);
-        EngineDriver { engine, now, clients: BTreeMap::new(), next_client: 1 }
+        let settings = EngineSettings::default();
+        let engine = Engine::new(settings.clone(), me, false, Seed([7; 32]), now);
+        EngineDriver { engine, settings, now, clients: BTreeMap::new(), next_client: 1 }
     }
 
     fn client(&mut self, name: &str) -> &mut Client {
@@ -134,6 +137,29 @@ impl Driver for EngineDriver {
             let mut effects = Effects::new();
             self.engine.step(self.now, Input::ClientGone { client: client.id }, &mut effects);
             self.perform(&effects);
+        }
+    }
+
+    fn expect_closed(&mut self, _: &str) -> Result<(), String> {
+        Err("the engine closes no connections; say 'needs server'".to_owned())
+    }
+
+    fn set(&mut self, setting: Setting) -> Result<(), String> {
+        match setting {
+            Setting::MaxMemory(bytes) => self.settings.maxmemory = bytes,
+            Setting::Policy(policy) => self.settings.maxmemory_policy = policy,
+        }
+        let mut effects = Effects::new();
+        let control = Control::Settings(self.settings.clone());
+        self.engine.step(self.now, Input::Control(control), &mut effects);
+        self.perform(&effects);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), String> {
+        match self.clients.iter().find(|(_, client)| !client.replies.is_empty()) {
+            Some((name, _)) => Err(format!("{name} has a reply that nobody expects")),
+            None => Ok(()),
         }
     }
 

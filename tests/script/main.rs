@@ -1,8 +1,8 @@
 //! Conversations in text files, run against the engine in this process and against the real server.
 //!
 //! A case is a list of steps, one per line; see `step.rs` for the language. Each case runs on both drivers,
-//! unless it moves the clock (`clock`), which only the engine's driver can, or uses commands of the shell
-//! (`needs server`). After every step the engine is audited, after every case the server is (DEBUG AUDIT).
+//! unless it moves the clock (`clock`) or changes settings, which only the engine's driver can, or uses commands of
+//! the shell (`needs server`). After every step the engine or the server (DEBUG AUDIT) is audited.
 #![allow(missing_docs, unreachable_pub, reason = "a test program has no public interface")]
 
 #[path = "../support/mod.rs"]
@@ -13,12 +13,12 @@ mod pattern;
 mod server_driver;
 mod step;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use disque::resp::Value;
-use step::{Action, Case, Step};
+use step::{Action, Case, Setting, Step};
 
 /// What runs a case: clients by name, and the time.
 trait Driver {
@@ -30,6 +30,12 @@ trait Driver {
     fn expect_blocked(&mut self, client: &str) -> Result<(), String>;
     /// Ends the client's connection.
     fn hang_up(&mut self, client: &str);
+    /// Makes sure that the server has closed the client's connection.
+    fn expect_closed(&mut self, client: &str) -> Result<(), String>;
+    /// Changes a setting of the engine.
+    fn set(&mut self, setting: Setting) -> Result<(), String>;
+    /// Makes sure that no reply was overlooked, as far as can be told without waiting.
+    fn finish(&mut self) -> Result<(), String>;
     /// Lets time pass.
     fn clock(&mut self, millis: u64) -> Result<(), String>;
     /// Checks what must always hold.
@@ -42,7 +48,7 @@ fn run(case: &Case, driver: &mut dyn Driver) -> Result<(), String> {
         run_step(step, driver, &mut bound).map_err(|why| format!("{}:{}: {why}", case.name, step.line))?;
         driver.audit().map_err(|why| format!("{}:{}: audit: {why}", case.name, step.line))?;
     }
-    Ok(())
+    driver.finish().map_err(|why| format!("{}: {why}", case.name))
 }
 
 fn run_step(
@@ -56,6 +62,12 @@ fn run_step(
             driver.send(client, &args?);
             Ok(())
         }
+        Action::Repeat { client, times, words } => {
+            (1..=*times).try_for_each(|number| repeat(driver, client, number, words))
+        }
+        Action::Scan { client, elements, words } => scan(driver, client, words, *elements),
+        Action::Closed { client } => driver.expect_closed(client),
+        Action::Settings(setting) => driver.set(*setting),
         Action::Expect { client, pattern } => {
             let value = driver.reply(client)?;
             pattern.check(&value, bound).map_err(|why| format!("{why}\n  reply: {}", pattern::show(&value)))
@@ -67,6 +79,44 @@ fn run_step(
         }
         Action::Clock { millis } => driver.clock(*millis),
     }
+}
+
+/// Sends a command with `#` as a number; its reply must not be an error.
+fn repeat(driver: &mut dyn Driver, client: &str, number: usize, words: &[Vec<u8>]) -> Result<(), String> {
+    let number = number.to_string();
+    let args = words.iter().map(|word| {
+        let parts: Vec<&[u8]> = word.split(|byte| *byte == b'#').collect();
+        pattern::substitute(&parts.join(number.as_bytes()), &BTreeMap::new())
+    });
+    driver.send(client, &args.collect::<Result<Vec<_>, _>>()?);
+    match driver.reply(client)? {
+        Value::Error(text) => Err(format!("number {number}: {}", String::from_utf8_lossy(&text))),
+        _ => Ok(()),
+    }
+}
+
+/// Scans to the end; the elements must be so many, and different.
+fn scan(driver: &mut dyn Driver, client: &str, words: &[Vec<u8>], elements: usize) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    let mut cursor = b"0".to_vec();
+    loop {
+        driver.send(client, &[words, &[cursor]].concat());
+        let reply = driver.reply(client)?;
+        let Value::Array(parts) = &reply else { return Err(format!("no scan: {}", pattern::show(&reply))) };
+        let [Value::Bulk(next), Value::Array(found)] = parts.as_slice() else {
+            return Err(format!("no scan: {}", pattern::show(&reply)));
+        };
+        for element in found.iter().map(pattern::show) {
+            if !seen.insert(element.clone()) {
+                return Err(format!("{element} is shown twice"));
+            }
+        }
+        if next == b"0" {
+            break;
+        }
+        cursor = next.clone();
+    }
+    if seen.len() == elements { Ok(()) } else { Err(format!("{} elements, not {elements}", seen.len())) }
 }
 
 fn cases() -> Vec<Case> {
@@ -102,5 +152,5 @@ fn every_conversation_holds_on_the_engine() {
 #[test]
 fn every_conversation_holds_on_the_server() {
     let server = support::Server::start(&[]);
-    run_all(|case| !case.moves_clock(), || Box::new(server_driver::ServerDriver::new(server.port)));
+    run_all(|case| !case.needs_engine(), || Box::new(server_driver::ServerDriver::new(server.port)));
 }
