@@ -11,8 +11,10 @@
 //! * [`admin`]: what operators look at: INFO, SLOWLOG, LATENCY, statistics.
 //! * [`net`]: the event loop, connections, signals: everything that touches the world.
 //! * [`cli`]: the command line client `disque`.
+//! * [`benchmark`]: the program `disque-benchmark`: load for this server and for Redis, and what it costs them.
 
 pub mod admin;
+pub mod benchmark;
 pub mod bus;
 pub mod cli;
 pub mod command;

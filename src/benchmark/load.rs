@@ -1,0 +1,178 @@
+//! The event loop that drives the connections through a plan.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use mio::{Events, Interest, Poll, Token};
+
+use super::fault::Fault;
+use super::link::Link;
+use super::peer::{Speech, Step};
+use super::report::Progress;
+
+/// A server that says nothing for so long is stuck.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Holds the replies to a window; larger ones are read in pieces. Small enough to stay in the processor's cache.
+const SCRATCH_LEN: usize = 256 * 1024;
+
+/// What every connection does, again and again, and when it is enough.
+#[derive(Clone, Copy)]
+pub(super) struct Plan<'a> {
+    pub(super) steps: &'a [Step],
+    pub(super) window: u32,
+    pub(super) limit: Limit,
+}
+
+/// When a connection starts no further turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Limit {
+    /// When all connections together have begun so many jobs.
+    Jobs(u64),
+    /// When this time has passed.
+    Time(Duration),
+    /// When it holds no jobs any more; for acknowledging what was got.
+    Held,
+}
+
+/// What driving a plan has brought.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Driven {
+    pub(super) operations: u64,
+    pub(super) voids: u64,
+    pub(super) elapsed: Duration,
+}
+
+/// Connections and the loop that drives them.
+pub(super) struct Load {
+    poll: Poll,
+    events: Events,
+    links: Vec<Link>,
+    scratch: Vec<u8>,
+    progress: Progress,
+}
+
+impl Load {
+    pub(super) fn open(address: SocketAddr, connections: u32) -> Result<Load, Fault> {
+        let poll = Poll::new()?;
+        let mut links = Vec::new();
+        for number in 0..connections {
+            let mut link = Link::open(address)?;
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            poll.registry().register(&mut link.stream, Token(number as usize), interest)?;
+            links.push(link);
+        }
+        Ok(Load {
+            poll,
+            events: Events::with_capacity(connections as usize),
+            links,
+            scratch: vec![0; SCRATCH_LEN],
+            progress: Progress::new(),
+        })
+    }
+
+    /// Drives all connections until each has come to the limit and everything is answered.
+    pub(super) fn drive(
+        &mut self,
+        speech: &Speech,
+        plan: Plan<'_>,
+        latency: &mut Histogram<u64>,
+    ) -> Result<Driven, Fault> {
+        let started = Instant::now();
+        let mut drive = Drive { speech, plan, latency, started, begun: 0, replies: [0; 4], voids: 0 };
+        let mut busy = 0;
+        for link in &mut self.links {
+            link.next_step = plan.steps.len();
+            busy += usize::from(drive.send_next(link, Instant::now())?);
+        }
+        while busy > 0 {
+            self.poll.poll(&mut self.events, Some(PATIENCE))?;
+            if self.events.is_empty() {
+                return Err(Fault::Stalled(PATIENCE.as_secs()));
+            }
+            for event in &self.events {
+                let link = &mut self.links[event.token().0];
+                if link.awaited > 0 && !drive.go_on(link, &mut self.scratch)? {
+                    busy -= 1;
+                }
+            }
+            self.progress.show(plan.steps, drive.operations(), started);
+        }
+        self.progress.clear();
+        Ok(Driven { operations: drive.operations(), voids: drive.voids, elapsed: started.elapsed() })
+    }
+}
+
+/// A plan while it is carried out.
+struct Drive<'a> {
+    speech: &'a Speech,
+    plan: Plan<'a>,
+    latency: &'a mut Histogram<u64>,
+    started: Instant,
+    /// How many jobs have been begun.
+    begun: u64,
+    /// Replies by step.
+    replies: [u64; 4],
+    voids: u64,
+}
+
+impl Drive<'_> {
+    /// Receives what has come and, if that was all, sends the next window; false if there is none.
+    fn go_on(&mut self, link: &mut Link, scratch: &mut Vec<u8>) -> Result<bool, Fault> {
+        link.send()?;
+        loop {
+            let received = link.receive(self.speech, scratch)?;
+            // One look at the clock for all replies that came together.
+            let now = Instant::now();
+            if received.replies > 0 {
+                let waited = now.duration_since(link.sent_at).as_nanos() as u64;
+                self.latency.saturating_record_n(waited, u64::from(received.replies));
+                self.replies[link.step as usize] += u64::from(received.replies);
+                self.voids += u64::from(received.voids);
+            }
+            if link.awaited == 0 {
+                return self.send_next(link, now);
+            }
+            if !received.more {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn send_next(&mut self, link: &mut Link, now: Instant) -> Result<bool, Fault> {
+        // A step can be empty: if nothing was got, nothing is acknowledged. Every turn has one that is not.
+        while link.awaited == 0 {
+            if link.next_step == self.plan.steps.len() {
+                let jobs = self.jobs_of_next_turn(link, now);
+                if jobs == 0 {
+                    return Ok(false);
+                }
+                link.turn = (self.begun, jobs);
+                self.begun += u64::from(jobs);
+                link.next_step = 0;
+            }
+            link.prepare(self.speech, self.plan.steps[link.next_step], self.plan.window);
+            link.next_step += 1;
+        }
+        link.sent_at = now;
+        link.send()?;
+        Ok(true)
+    }
+
+    fn jobs_of_next_turn(&self, link: &Link, now: Instant) -> u32 {
+        let window = self.plan.window;
+        let at_most = |jobs: u64| jobs.min(u64::from(window)) as u32;
+        match self.plan.limit {
+            Limit::Jobs(jobs) => at_most(jobs - self.begun),
+            Limit::Time(time) if now.duration_since(self.started) < time => window,
+            Limit::Time(_) => 0,
+            Limit::Held => at_most(link.held.len() as u64),
+        }
+    }
+
+    fn operations(&self) -> u64 {
+        let steps = [Step::Ping, Step::Add, Step::Get, Step::Ack];
+        let of = |step: Step| self.replies[step as usize] / u64::from(self.speech.peer.requests(step));
+        steps.into_iter().map(of).sum()
+    }
+}

@@ -1,0 +1,206 @@
+//! The command line.
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use super::peer::Peer;
+
+const AFTER_HELP: &str = "\
+An operation is one ping, add, get or acknowledgement; a cycle of one job is three. The processor time is that of \
+the server process, counted by the system in hundredths of a second, so runs must be long enough. The latencies \
+are those of requests that wait for their whole window; they say little about an idle server. Memory is measured best on a server that was just started: what it has \
+freed before, it uses again before it grows.
+
+Exit code: 0 success, 1 the measurement failed, 2 wrong usage.";
+
+/// What is done to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub(super) enum Workload {
+    /// PING only
+    Ping,
+    /// Add jobs
+    Add,
+    /// Get jobs of a queue that was filled before
+    Get,
+    /// Acknowledge jobs that were got before
+    Ack,
+    /// Steady state: every connection adds a window of jobs, gets as many, acknowledges them
+    Cycle,
+    /// Fill the queue with N jobs, then drain it, measured in slices
+    Backlog {
+        /// How many jobs
+        #[arg(value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        jobs: u64,
+    },
+    /// The cycle spread over N queues
+    Queues {
+        /// How many queues
+        #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        queues: u32,
+    },
+    /// What N clients cost that wait for jobs of Q queues and get none
+    Blocked {
+        /// How many clients
+        #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        clients: u32,
+        /// On how many queues
+        #[arg(value_name = "Q", value_parser = clap::value_parser!(u32).range(1..))]
+        queues: u32,
+    },
+}
+
+impl Workload {
+    /// Its name on the command line and in reports.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Workload::Ping => "ping",
+            Workload::Add => "add",
+            Workload::Get => "get",
+            Workload::Ack => "ack",
+            Workload::Cycle => "cycle",
+            Workload::Backlog { .. } => "backlog",
+            Workload::Queues { .. } => "queues",
+            Workload::Blocked { .. } => "blocked",
+        }
+    }
+}
+
+/// Measures a disque server, or Redis doing the same work.
+#[derive(Debug, Parser)]
+#[command(name = "disque-benchmark", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    pub(super) workload: Option<Workload>,
+
+    /// Instead of measuring, be a server that answers +OK to everything: the floor of the protocol
+    #[arg(long, value_name = "PORT", exclusive = true)]
+    pub(super) null: Option<u16>,
+
+    /// Server to measure
+    #[arg(long, global = true, value_name = "HOST", default_value = "127.0.0.1")]
+    pub(super) host: String,
+
+    /// Its port
+    #[arg(long, global = true, value_name = "PORT", default_value_t = 7711, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) port: u16,
+
+    /// Its process, for processor time and memory [default: the one that listens on the port, if it is local]
+    #[arg(long, global = true, value_name = "PID")]
+    pub(super) pid: Option<u32>,
+
+    /// Kind of server, and what of it serves as a queue
+    #[arg(long, global = true, value_name = "PEER", value_enum, default_value = "disque")]
+    pub(super) peer: Peer,
+
+    /// Connections that the load comes from
+    #[arg(long, global = true, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    pub(super) connections: u32,
+
+    /// Jobs per connection that are in flight together
+    #[arg(long, global = true, value_name = "W", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) window: u32,
+
+    /// Bytes of a job's body
+    #[arg(long, global = true, value_name = "BYTES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=64 << 20))]
+    pub(super) body: u32,
+
+    /// How long to measure [default: 3]; backlog takes the time it takes
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, conflicts_with = "count")]
+    seconds: Option<Duration>,
+
+    /// Measure so many jobs, or pings, instead
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+
+    /// Queue to use; with several queues, the start of their names
+    #[arg(long, global = true, value_name = "NAME", default_value = "disque-benchmark")]
+    pub(super) queue: String,
+
+    /// Spread the jobs over so many queues
+    #[arg(long, global = true, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    spread: u32,
+
+    /// Measure so many times
+    #[arg(long, global = true, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) repeat: u32,
+
+    /// One line of JSON per run
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+
+    /// A line of column names, then one line of comma-separated values per run
+    #[arg(long, global = true, conflicts_with = "json")]
+    pub(super) csv: bool,
+}
+
+impl Options {
+    /// How long to measure what has no count.
+    pub(super) fn duration(&self) -> Duration {
+        self.seconds.unwrap_or(Duration::from_secs(3))
+    }
+
+    /// How many queues the jobs go to.
+    pub(super) fn queues(&self) -> u32 {
+        match self.workload {
+            Some(Workload::Queues { queues } | Workload::Blocked { queues, .. }) => queues,
+            _ => self.spread,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.parse::<f64>().map_err(|_| "not a number of seconds".to_string())?;
+    match Duration::try_from_secs_f64(number) {
+        Ok(duration) if duration > Duration::ZERO => Ok(duration),
+        _ => Err("not a number of seconds above 0".to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parsed(line: &str) -> Options {
+        Options::try_parse_from(line.split(' ')).expect(line)
+    }
+
+    #[test]
+    fn definition_is_consistent() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn options_stand_before_or_after_the_workload() {
+        for line in ["b --port 1 --peer redis-lists cycle", "b cycle --peer redis-lists --port 1"] {
+            let options = parsed(line);
+            assert_eq!((options.port, options.peer), (1, Peer::RedisLists));
+            assert_eq!(options.workload, Some(Workload::Cycle));
+        }
+    }
+
+    #[test]
+    fn queues_come_from_the_workload_or_from_spread() {
+        assert_eq!(parsed("b cycle").queues(), 1);
+        assert_eq!(parsed("b backlog 10 --spread 7").queues(), 7);
+        assert_eq!(parsed("b queues 5").queues(), 5);
+        assert_eq!(parsed("b blocked 9 3").queues(), 3);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for line in [
+            "b",
+            "b cycle --seconds 1 --count 1",
+            "b cycle --json --csv",
+            "b --null 1 --port 2",
+            "b queues 0",
+            "b cycle --window 0",
+            "b cycle --seconds 0",
+        ] {
+            assert!(Options::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}
