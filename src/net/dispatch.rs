@@ -13,11 +13,19 @@ use crate::types::{Args, Span};
 const TRANSACTION_COMMANDS: usize = 100_000;
 const TRANSACTION_BYTES: usize = 64 * 1024 * 1024;
 
+/// Whether a command may wait before it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    Allowed,
+    /// Inside EXEC, whose replies come together.
+    Forbidden,
+}
+
 impl Server {
     /// Runs one request of a client, and answers it unless it blocks.
     pub(super) fn execute(&mut self, slot: u32, args: Args<'_>) {
         match self.admit_command(slot, &args) {
-            Ok(Some(spec)) => self.run_command(slot, spec, args),
+            Ok(Some(spec)) => self.run_command(slot, spec, args, Waiting::Allowed),
             Ok(None) => {}
             Err(error) => self.refuse(slot, &error.text()),
         }
@@ -59,23 +67,30 @@ impl Server {
     }
 
     /// Runs a command and keeps the books about it.
-    fn run_command(&mut self, slot: u32, spec: &'static CommandSpec, args: Args<'_>) {
+    fn run_command(&mut self, slot: u32, spec: &'static CommandSpec, args: Args<'_>, waiting: Waiting) {
         if !self.clients.monitors.is_empty() {
             self.show_monitors(slot, spec, &args);
         }
         match self.operator.begin(spec, args.len()) {
-            Timing::Untimed => self.run_spec(slot, spec, args),
-            Timing::Since(begin, weight) => {
+            Timing::Untimed => self.run_spec(slot, spec, args, waiting),
+            Timing::Sample(begin) => {
+                self.run_spec(slot, spec, args, waiting);
+                self.operator.sampled(spec, begin.elapsed());
+            }
+            Timing::Each(begin) => {
                 let kept = self.operator.keep_args(spec, &args);
-                self.run_spec(slot, spec, args);
-                self.operator.ended(spec, begin.elapsed(), weight, kept, self.now);
+                self.run_spec(slot, spec, args, waiting);
+                self.operator.ended(spec, begin.elapsed(), kept, self.now);
             }
         }
     }
 
-    fn run_spec(&mut self, slot: u32, spec: &'static CommandSpec, args: Args<'_>) {
+    fn run_spec(&mut self, slot: u32, spec: &'static CommandSpec, args: Args<'_>, waiting: Waiting) {
         match spec.runs {
             Runs::InEngine(parse) => match parse(args) {
+                Ok(request) if waiting == Waiting::Forbidden => {
+                    self.ask_engine(slot, without_waiting(request))
+                }
                 Ok(request) => self.ask_engine(slot, request),
                 Err(error) => self.refuse(slot, &error.text()),
             },
@@ -154,20 +169,10 @@ impl Server {
         self.clients.mark_dirty(slot);
         for (spec, mut command) in transaction.commands {
             let spans: Vec<Span> = (0..command.len() as u32).map(Span::Large).collect();
-            self.exec_one(slot, spec, Args::new(&spans, &[], &mut command));
+            self.run_command(slot, spec, Args::new(&spans, &[], &mut command), Waiting::Forbidden);
             if self.clients.acting(slot).closing != Closing::No {
                 return;
             }
-        }
-    }
-
-    fn exec_one(&mut self, slot: u32, spec: &'static CommandSpec, args: Args<'_>) {
-        match spec.runs {
-            Runs::InShell(_) => self.run_command(slot, spec, args),
-            Runs::InEngine(parse) => match parse(args) {
-                Ok(request) => self.ask_engine(slot, without_waiting(request)),
-                Err(error) => self.refuse(slot, &error.text()),
-            },
         }
     }
 

@@ -13,6 +13,7 @@ mod logging;
 mod nodes_file;
 mod operator;
 mod process;
+mod serve;
 mod server;
 mod shell;
 mod signals;

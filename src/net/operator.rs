@@ -34,8 +34,10 @@ pub(crate) struct Operator {
 pub(crate) enum Timing {
     /// No: it is short, and the next of its kind will be.
     Untimed,
-    /// Yes, and it stands for so many runs in the statistics.
-    Since(Instant, u32),
+    /// Yes, and it stands for [`SAMPLE_PERIOD`] runs in the statistics.
+    Sample(Instant),
+    /// Yes, since it may be slow.
+    Each(Instant),
 }
 
 /// Reading the clock twice costs as much as half of an ADDJOB. A short command cannot be slow enough for the
@@ -81,16 +83,17 @@ impl Operator {
     /// A command with so many arguments begins.
     pub(crate) fn begin(&mut self, spec: &CommandSpec, args: usize) -> Timing {
         self.traffic.count_command();
+        self.stats.count(usize::from(spec.index));
         let short = spec.flags.has(Flags::FAST) && args <= SHORT_COMMAND_ARGS && !self.time_all;
         if !short {
-            return Timing::Since(Instant::now(), 1);
+            return Timing::Each(Instant::now());
         }
         self.sample += 1;
         if self.sample < SAMPLE_PERIOD {
             return Timing::Untimed;
         }
         self.sample = 0;
-        Timing::Since(Instant::now(), SAMPLE_PERIOD)
+        Timing::Sample(Instant::now())
     }
 
     /// What the slow log would keep of a command; taken before it runs, since it may take its arguments over.
@@ -98,17 +101,15 @@ impl Operator {
         KeptArgs::of(spec.name, args.iter())
     }
 
+    /// A short command ended that was timed for the statistics only.
+    pub(crate) fn sampled(&mut self, spec: &CommandSpec, took: Duration) {
+        self.stats.add_time(usize::from(spec.index), took.as_nanos() as u64 * u64::from(SAMPLE_PERIOD));
+    }
+
     /// A timed command ended.
-    pub(crate) fn ended(
-        &mut self,
-        spec: &CommandSpec,
-        took: Duration,
-        weight: u32,
-        args: KeptArgs,
-        now: UnixMillis,
-    ) {
+    pub(crate) fn ended(&mut self, spec: &CommandSpec, took: Duration, args: KeptArgs, now: UnixMillis) {
         let nanos = took.as_nanos() as u64;
-        self.stats.record(usize::from(spec.index), nanos * u64::from(weight));
+        self.stats.add_time(usize::from(spec.index), nanos);
         let micros = nanos / 1000;
         if self.slowlog.is_slow(micros) {
             self.slowlog.record(now, micros, args);
