@@ -151,6 +151,22 @@ fn monitors_see_every_command_but_no_password() {
     wait_until("the monitor is gone", || info(&mut client_of(&server), "connected_clients") == "2");
 }
 
+/// redis-py sends every pipeline as a transaction: who watched such an application once saw MULTI, EXEC and
+/// nothing in between.
+#[test]
+fn monitors_see_the_commands_of_a_transaction() {
+    let server = Server::start(&[]);
+    let (mut monitor, mut client) = (server.connect(), server.connect());
+    assert_eq!(monitor.run("MONITOR"), Value::ok());
+    let it = addr_of(&client);
+    for words in ["MULTI", "ADDJOB q x 0", "QLEN q", "EXEC"] {
+        client.run(words);
+    }
+    for shown in [r#""MULTI""#, r#""EXEC""#, r#""ADDJOB" "q" "x" "0""#, r#""QLEN" "q""#] {
+        assert_eq!(trace(&mut monitor), format!("[0 {it}] {shown}"));
+    }
+}
+
 /// A connection that has given the password of the test above.
 fn client_of(server: &Server) -> Connection {
     let mut client = server.connect();
