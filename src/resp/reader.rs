@@ -232,6 +232,15 @@ impl RequestReader {
         Some(LargeArg { bytes, room })
     }
 
+    /// Bytes of the current request that have left the buffer: large arguments, complete or not.
+    pub fn taken_bytes(&self) -> usize {
+        let incomplete = match self.stage {
+            Stage::Large { .. } => self.large.last().map_or(0, Vec::len),
+            _ => 0,
+        };
+        self.large_bytes + incomplete
+    }
+
     /// Memory held beside the buffer, in bytes.
     pub fn held_bytes(&self) -> usize {
         let incomplete = match self.stage {

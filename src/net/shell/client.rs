@@ -157,7 +157,7 @@ fn client_line(client: &Client, now: UnixMillis) -> Vec<u8> {
             close_asap: client.closing == Closing::Now,
             unix_socket: client.stream.is_unix(),
         },
-        qbuf: client.input.len() + client.reader.held_bytes(),
+        qbuf: client.input.len() + client.reader.taken_bytes(),
         qbuf_free: client.input.capacity() - client.input.len(),
         obl: 0,
         oll: client.output.blocks(),

@@ -210,17 +210,20 @@ fn large_arguments_get_a_block_of_their_own_as_they_come() {
     let mut reader = RequestReader::new();
     let head = b"*2\r\n$1\r\na\r\n$40000\r\n";
     assert_eq!(reader.next(&[&head[..], b"xyz"].concat()), Ok(Next::NeedMore { keep: head.len() }));
+    assert_eq!(reader.taken_bytes(), 3);
     let LargeArg { bytes, room } = reader.large().expect("on its way");
     assert_eq!((&bytes[..], room, bytes.capacity()), (&b"xyz"[..], 39_997, 40_000));
     bytes.resize(40_000, b'-');
     assert!(reader.large().is_none(), "complete");
     assert_eq!(reader.next(head), Ok(Next::NeedMore { keep: head.len() }));
+    assert_eq!(reader.taken_bytes(), 40_000);
     let buffer = [&head[..], b"\r\nPING"].concat();
     assert_eq!(reader.next(&buffer), Ok(Next::Request { end: head.len() + 2 }));
     let args = reader.args(&buffer).to_vecs();
     assert_eq!((&args[0][..], args[1].len(), &args[1][..4]), (&b"a"[..], 40_000, &b"xyz-"[..]));
     reader.finish();
     assert!(reader.held_bytes() <= KEEP_SPANS * size_of::<Span>());
+    assert_eq!(reader.taken_bytes(), 0, "memory kept for the next request is not part of one");
 }
 
 #[test]
