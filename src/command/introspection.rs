@@ -4,18 +4,22 @@ use std::fmt::Write;
 
 use super::spec::{ArgDoc, CommandSpec, Group, Repeats};
 use super::{COMMANDS, CommandError, CommandTable};
-use crate::resp::Value;
+use crate::resp::{Protocol, Value};
 use crate::types::Args;
 
 /// COMMAND with whatever subcommand.
-pub fn command_reply(table: &CommandTable, args: &Args<'_>) -> Result<Value, CommandError> {
+pub fn command_reply(
+    table: &CommandTable,
+    args: &Args<'_>,
+    protocol: Protocol,
+) -> Result<Value, CommandError> {
     let Some(subcommand) = args.get(1) else {
-        return Ok(command_rows(table));
+        return Ok(command_rows(table, protocol));
     };
     let is = |word: &str| subcommand.eq_ignore_ascii_case(word.as_bytes());
     let names: Vec<&[u8]> = args.iter().skip(2).collect();
     if is("info") {
-        Ok(command_info(table, &names))
+        Ok(command_info(table, &names, protocol))
     } else if is("docs") {
         Ok(command_docs(table, &names))
     } else if is("count") && names.is_empty() {
@@ -28,8 +32,8 @@ pub fn command_reply(table: &CommandTable, args: &Args<'_>) -> Result<Value, Com
 }
 
 /// COMMAND: all commands.
-pub fn command_rows(table: &CommandTable) -> Value {
-    Value::Array(table.iter().map(row).collect())
+pub fn command_rows(table: &CommandTable, protocol: Protocol) -> Value {
+    Value::Array(table.iter().map(|spec| row(spec, protocol)).collect())
 }
 
 /// COMMAND COUNT.
@@ -38,8 +42,9 @@ pub fn command_count(table: &CommandTable) -> Value {
 }
 
 /// COMMAND INFO: the named commands; null for those that do not exist.
-pub fn command_info(table: &CommandTable, names: &[&[u8]]) -> Value {
-    Value::Array(names.iter().map(|name| table.find(name).map_or(Value::NullBulk, row)).collect())
+pub fn command_info(table: &CommandTable, names: &[&[u8]], protocol: Protocol) -> Value {
+    let entry = |name: &&[u8]| table.find(name).map_or(Value::NullBulk, |spec| row(spec, protocol));
+    Value::Array(names.iter().map(entry).collect())
 }
 
 /// COMMAND LIST: all names.
@@ -58,11 +63,17 @@ pub fn command_docs(table: &CommandTable, names: &[&[u8]]) -> Value {
 }
 
 /// Name, arity, flags; the three zeros say that no argument is a key.
-fn row(spec: &CommandSpec) -> Value {
+///
+/// In RESP3 a list of ACL categories follows, which is empty: redis-py takes for granted that a server that
+/// speaks RESP3 has it. RESP2 has the published six elements.
+fn row(spec: &CommandSpec, protocol: Protocol) -> Value {
     let flags = spec.flags.words().map(|word| Value::Status(word.to_owned())).collect();
     let no_keys = [Value::Int(0), Value::Int(0), Value::Int(0)];
     let mut row = vec![bulk(spec.name), Value::Int(spec.arity.number()), Value::Array(flags)];
     row.extend(no_keys);
+    if protocol == Protocol::Resp3 {
+        row.push(Value::Array(Vec::new()));
+    }
     Value::Array(row)
 }
 

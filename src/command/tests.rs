@@ -153,8 +153,9 @@ fn a_renamed_command_has_its_new_name_only_but_is_shown_under_the_old_one() {
     assert_eq!(outcome(&table, &["DEBUG", "FLUSHALL"]), "-ERR unknown command 'DEBUG'");
     assert_eq!(outcome(&table, &["QLEN", "q"]), "QLen { queue: \"q\" }");
     assert_eq!(command_count(&table), Value::Int(42));
-    let info = encoded(&command_info(&table, &[b"config", b"secret"]), Protocol::Resp3);
-    assert_eq!(info, "*2|_|*6|$6|config|:-2|*2|+readonly|+admin|:0|:0|:0|");
+    let info = command_info(&table, &[b"config", b"secret"], Protocol::Resp2);
+    let info = encoded(&info, Protocol::Resp2);
+    assert_eq!(info, "*2|$-1|*6|$6|config|:-2|*2|+readonly|+admin|:0|:0|:0|");
 }
 
 #[test]
@@ -198,7 +199,19 @@ fn only_few_commands_run_without_password_or_while_loading() {
 }
 
 fn command(args: &[&str]) -> Result<Value, CommandError> {
-    with_args(args, |args| command_reply(&CommandTable::new(), &args))
+    command_in(Protocol::Resp2, args)
+}
+
+fn command_in(protocol: Protocol, args: &[&str]) -> Result<Value, CommandError> {
+    with_args(args, |args| command_reply(&CommandTable::new(), &args, protocol))
+}
+
+#[test]
+fn command_has_acl_categories_in_resp3_because_redis_py_reads_them() {
+    let reply = command_in(Protocol::Resp3, &["COMMAND", "INFO", "qlen", "nosuch"]).expect("valid");
+    assert_eq!(encoded(&reply, Protocol::Resp3), "*2|*7|$4|qlen|:2|*2|+readonly|+fast|:0|:0|:0|*0|_|");
+    let Ok(Value::Array(rows)) = command_in(Protocol::Resp3, &["COMMAND"]) else { panic!("a list") };
+    assert!(rows.iter().all(|row| matches!(row, Value::Array(row) if row.len() == 7)));
 }
 
 #[test]
@@ -289,7 +302,7 @@ proptest! {
         args.extend(words);
         let shown = outcome(&CommandTable::new(), &args);
         prop_assert!(!shown.contains(['\r', '\n']), "{shown}");
-        with_args(&args, |args| { let _ = command_reply(&CommandTable::new(), &args); });
+        with_args(&args, |args| { let _ = command_reply(&CommandTable::new(), &args, Protocol::Resp2); });
     }
 
     #[test]

@@ -35,10 +35,7 @@ impl Server {
             }
             ShellCommand::Monitor => self.monitor(slot),
             ShellCommand::Debug => self.debug(slot, &args),
-            ShellCommand::Command => match command_reply(&self.commands, &args) {
-                Ok(answer) => self.reply(slot, answer),
-                Err(error) => self.refuse(slot, &error.text()),
-            },
+            ShellCommand::Command => self.command(slot, &args),
             ShellCommand::Time => self.time(slot),
             ShellCommand::Shutdown => self.shutdown_command(slot, &args),
             ShellCommand::Bgrewriteaof => self.refuse(slot, NO_AOF),
@@ -56,6 +53,14 @@ impl Server {
 
     fn syntax_error(&mut self, slot: u32) {
         self.refuse(slot, &CommandError::Syntax.text());
+    }
+
+    fn command(&mut self, slot: u32, args: &Args<'_>) {
+        let protocol = self.clients.acting(slot).protocol;
+        match command_reply(&self.commands, args, protocol) {
+            Ok(answer) => self.reply(slot, answer),
+            Err(error) => self.refuse(slot, &error.text()),
+        }
     }
 
     fn time(&mut self, slot: u32) {
