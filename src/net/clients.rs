@@ -6,7 +6,7 @@ use super::client::{About, Client, Closing, ReplyMode};
 use super::stream::Stream;
 use crate::command::reply::{self, ReplyContext};
 use crate::engine::{ClientId, Effects, Reply};
-use crate::resp::Value;
+use crate::resp::{Value, write};
 use crate::types::UnixMillis;
 
 /// The connections by slot. The low bits of a [`ClientId`] are the slot, the rest is the serial number that
@@ -117,12 +117,24 @@ impl Clients {
     /// Writes the engine's reply to the client's output. `port` is what HELLO tells about this node.
     /// A reply for a connection that is gone has nowhere to go.
     pub(crate) fn reply(&mut self, id: ClientId, reply: &Reply, effects: &Effects, acting: u32, port: u16) {
+        self.answer(id, acting, |client| {
+            let context = ReplyContext { protocol: client.protocol, local_ip: hello_ip(client, reply), port };
+            reply::encode(reply, effects, &context, &mut client.output);
+        });
+    }
+
+    /// Answers the client's request in the engine with an error, because an effect before the reply failed.
+    pub(crate) fn reply_failure(&mut self, id: ClientId, text: &str, acting: u32) {
+        self.answer(id, acting, |client| write::error(client.output.bytes_mut(), text.as_bytes()));
+    }
+
+    #[inline]
+    fn answer(&mut self, id: ClientId, acting: u32, write: impl FnOnce(&mut Client)) {
         let slot = (id.0 & ((1 << SLOT_BITS) - 1)) as u32;
         let Some(client) = self.get_mut(slot).filter(|client| client.id == id) else { return };
         let was_blocked = std::mem::take(&mut client.blocked);
         if client.replies == ReplyMode::On {
-            let context = ReplyContext { protocol: client.protocol, local_ip: hello_ip(client, reply), port };
-            reply::encode(reply, effects, &context, &mut client.output);
+            write(client);
         }
         if was_blocked && slot != acting {
             client.end_skip();

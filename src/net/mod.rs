@@ -34,7 +34,7 @@ use rand::rngs::SysRng;
 
 use crate::bus::{NodeFlags, NodesConf};
 use crate::command::{CommandTable, RenameError};
-use crate::config::{Config, Loaded, Problem};
+use crate::config::{Config, Loaded, Problem, Warning};
 use crate::engine::{Engine, Seed};
 use crate::types::{Millis, NodeId};
 use clock::Clock;
@@ -103,7 +103,11 @@ pub fn serve(loaded: Loaded) -> Result<ExitCode, ServeError> {
     let log = open_log(&config)?;
     log_panics();
     for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+        match warning {
+            // Nothing is wrong with the defaults.
+            Warning::NoConfigFile => tracing::info!("{warning}"),
+            warning => tracing::warn!("{warning}"),
+        }
     }
     grant_descriptors(&mut config);
     let server = Server::new(assemble(config, commands, log, loaded.file)?).map_err(ServeError::Loop)?;
@@ -232,7 +236,7 @@ fn run(mut server: Server, start_dir: &Path) -> Result<ExitCode, ServeError> {
     if let Ending::CrashAndRestart(delay) = ending {
         return Err(start_again(delay, start_dir));
     }
-    tracing::warn!("User requested shutdown...");
+    tracing::info!("User requested shutdown...");
     server.flush_dirty();
     if let Some(path) = &pidfile {
         tracing::info!("Removing the pid file.");
@@ -242,7 +246,7 @@ fn run(mut server: Server, start_dir: &Path) -> Result<ExitCode, ServeError> {
         tracing::info!("Removing the unix socket file.");
         let _ = fs::remove_file(path);
     }
-    tracing::warn!("Disque is now ready to exit, bye bye...");
+    tracing::info!("Disque is now ready to exit, bye bye...");
     match ending {
         Ending::Restart(delay) => Err(start_again(delay, start_dir)),
         _ => Ok(ExitCode::SUCCESS),
@@ -250,7 +254,7 @@ fn run(mut server: Server, start_dir: &Path) -> Result<ExitCode, ServeError> {
 }
 
 fn announce(server: &Server) {
-    tracing::warn!("Server started, Disque version {}", env!("CARGO_PKG_VERSION"));
+    tracing::info!("Server started, Disque version {}", env!("CARGO_PKG_VERSION"));
     if server.config.port != 0 {
         tracing::info!("The server is now ready to accept connections on port {}", server.config.port);
     }

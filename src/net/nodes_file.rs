@@ -1,8 +1,9 @@
 //! `nodes.conf` on disk: read at start, locked while the server runs, replaced durably when the table changes.
 
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::durable;
@@ -61,6 +62,11 @@ impl NodesFile {
         let mut locked =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
         lock(&locked, path)?;
+        // The other process may have replaced the file between our opening and our locking it; the lock that
+        // counts is then the one on the new file.
+        if fs::metadata(path).map_err(io)?.ino() != locked.metadata().map_err(io)?.ino() {
+            return Err(NodesFileError::InUse(path.to_owned()));
+        }
         let mut text = Vec::new();
         locked.read_to_end(&mut text).map_err(io)?;
         let file = NodesFile { path: path.to_owned(), locked };

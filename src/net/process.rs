@@ -47,3 +47,12 @@ pub(crate) fn reserve_descriptors(maxclients: u32) -> io::Result<u32> {
     let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(soft.min(wanted).saturating_sub(RESERVED_DESCRIPTORS) as u32)
 }
+
+/// The system's text without the number that Rust adds.
+pub(crate) fn os_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((text, _)) => text.to_owned(),
+        None => text,
+    }
+}

@@ -15,10 +15,11 @@ use super::clock::Clock;
 use super::listener::Listener;
 use super::nodes_file::NodesFile;
 use super::operator::Operator;
+use super::process::os_text;
 use super::signals::{Signal, Signals};
 use crate::command::CommandTable;
 use crate::config::Config;
-use crate::engine::{ClientId, Control, Effect, Effects, Engine, Input};
+use crate::engine::{ClientId, Control, Effect, Effects, Engine, Input, Reply};
 use crate::types::{Millis, UnixMillis};
 
 /// Everything that runs on the loop's thread.
@@ -207,7 +208,7 @@ impl Server {
     fn signal(&mut self, offset: usize) {
         match self.signals.receive(offset) {
             Some(Signal::Shutdown(name)) => {
-                tracing::warn!("Received {name} scheduling shutdown...");
+                tracing::info!("Received {name} scheduling shutdown...");
                 self.ending = Some(Ending::Shutdown);
             }
             Some(Signal::Reopen) => match self.operator.log.reopen() {
@@ -283,14 +284,21 @@ impl Server {
 
     /// Performs the effects at hand, in order.
     fn perform(&mut self, acting: u32) {
+        let mut unsaved: Option<String> = None;
         for effect in self.effects.iter() {
-            match effect {
-                Effect::Reply { client, reply } => {
+            match (effect, &unsaved) {
+                // Nobody is told OK about a change that a restart would forget.
+                (Effect::Reply { client, reply: Reply::Ok }, Some(why)) => {
+                    self.clients.reply_failure(*client, why, acting);
+                }
+                (Effect::Reply { client, reply }, _) => {
                     self.clients.reply(*client, reply, &self.effects, acting, self.config.port);
                 }
-                Effect::SaveNodes(conf) => {
+                (Effect::SaveNodes(conf), _) => {
                     if let Err(error) = self.nodes_file.save(conf) {
                         tracing::error!(%error, "cannot save the node table");
+                        unsaved =
+                            Some(format!("ERR error saving the cluster node config: {}", os_text(&error)));
                     }
                 }
             }

@@ -136,6 +136,17 @@ fn the_node_table_is_whole_whenever_the_process_is_killed() {
 }
 
 #[test]
+fn nobody_is_told_ok_about_a_node_table_that_could_not_be_saved() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    fs::remove_dir_all(server.dir.path()).expect("the directory is ours");
+    for command in ["CLUSTER SAVECONFIG", "CLUSTER LEAVING yes", "CLUSTER RESET HARD"] {
+        let error = "ERR error saving the cluster node config: No such file or directory";
+        assert_eq!(client.run(command), Value::error(error), "{command}");
+    }
+}
+
+#[test]
 fn debug_restarts_keep_the_process_and_the_node() {
     let dir = Scratch::new();
     fs::create_dir(dir.path().join("data")).expect("it can be made");

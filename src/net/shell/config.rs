@@ -5,8 +5,9 @@ use std::path::Path;
 
 use crate::config::{Config, Parameter, SetError};
 use crate::engine::{Control, Input};
+use crate::net::durable;
+use crate::net::process::{self, os_text};
 use crate::net::server::Server;
-use crate::net::{durable, process};
 use crate::resp::Value;
 use crate::types::Args;
 
@@ -80,7 +81,7 @@ impl Server {
             tracing::warn!(%error, path = %path.display(), "CONFIG REWRITE failed");
             format!("Rewriting config file: {}", os_text(&error))
         })?;
-        tracing::warn!("CONFIG REWRITE executed with success.");
+        tracing::info!("CONFIG REWRITE executed with success.");
         Ok(())
     }
 
@@ -90,14 +91,5 @@ impl Server {
             read => read?,
         };
         durable::replace(path, &self.config.rewrite(&old)).map(drop)
-    }
-}
-
-/// The system's text without the number that Rust adds.
-fn os_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((text, _)) => text.to_owned(),
-        None => text,
     }
 }
