@@ -2,7 +2,7 @@
 //!
 //! Keeps numbers and makes text of them. Performs no I/O and reads no clock: the shell counts into these
 //! structures while it works and asks them when an operator does. What every command pays for
-//! ([`CommandStats::record`], the counters of [`Traffic`], [`Slowlog::is_slow`]) is a few additions and
+//! ([`CommandStats::count`], the counters of [`Traffic`], [`Slowlog::is_slow`]) is a few additions and
 //! comparisons; everything else runs only when somebody looks.
 
 mod client_list;
