@@ -1,0 +1,46 @@
+//! The targets as functions of bytes, and what they share.
+//!
+//! They use the public interface of the package only, and no libFuzzer, so that a plain test can run them.
+
+mod command_table;
+mod config_file;
+mod connection;
+mod engine;
+mod ledger;
+mod mutate;
+mod nodes_conf;
+mod pieces;
+mod replies;
+mod request_reader;
+
+pub use mutate::{Chance, mutate};
+
+/// A target of the fuzzer.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Its name, which is also that of its program and of its directory in the corpus.
+    pub name: &'static str,
+    /// Panics if what is claimed does not hold for these bytes.
+    pub run: fn(&[u8]),
+    /// Words that the bytes may well contain; for the mutator.
+    pub words: fn() -> Vec<Vec<u8>>,
+}
+
+/// Bytes cut anywhere, read as requests.
+pub const REQUEST_READER: Target =
+    Target { name: "request_reader", run: request_reader::run, words: request_reader::words };
+/// Arguments made into requests of the engine.
+pub const COMMAND_TABLE: Target =
+    Target { name: "command_table", run: command_table::run, words: command_table::words };
+/// Bytes as a configuration file, or as a command line.
+pub const CONFIG_FILE: Target =
+    Target { name: "config_file", run: config_file::run, words: config_file::words };
+/// Bytes as a node table.
+pub const NODES_CONF: Target = Target { name: "nodes_conf", run: nodes_conf::run, words: nodes_conf::words };
+/// Bytes as a history of requests, clock moves and disconnects.
+pub const ENGINE: Target = Target { name: "engine", run: engine::run, words: Vec::new };
+/// Bytes of a connection, through reader, table and engine, to decoded replies.
+pub const CONNECTION: Target = Target { name: "connection", run: connection::run, words: connection::words };
+
+/// All targets.
+pub const ALL: [Target; 6] = [REQUEST_READER, COMMAND_TABLE, CONFIG_FILE, NODES_CONF, ENGINE, CONNECTION];
