@@ -86,8 +86,8 @@ impl Engine {
 
     /// Sees to it that the job is looked at no later than its next time.
     ///
-    /// A wheel entry that is too early stays: looking in vain once per retry period costs less than moving the
-    /// entry at every delivery. A queued job needs no requeue time, since its lease starts at delivery.
+    /// A wheel entry that is too early stays: looking in vain once per retry period saves moving the entry at
+    /// every delivery. A queued job needs no requeue time, since its lease starts at delivery.
     pub(super) fn wake_in_time(&mut self, index: JobIndex) {
         let job = &self.jobs[index];
         let at = next_awake(job);
