@@ -5,6 +5,7 @@
 //! * [`types`]: leaf vocabulary: IDs, times, bodies, arguments, limits.
 //! * [`resp`]: bytes to client protocol values and back, incremental.
 //! * [`bus`]: what nodes tell each other, and the node table as text.
+//! * [`aof`]: what is kept on disk: records, frames, reading them back, the duties of the writer.
 //! * [`engine`]: the state machine. No I/O, no clock, no entropy.
 //! * [`command`]: the command table; arguments to requests, replies to RESP.
 //! * [`config`]: the parameter table; file, command line, CONFIG.
@@ -14,6 +15,7 @@
 //! * [`benchmark`]: the program `disque-benchmark`: load for this server and for Redis, and what it costs them.
 
 pub mod admin;
+pub mod aof;
 pub mod benchmark;
 pub mod bus;
 pub mod cli;

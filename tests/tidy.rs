@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and what they may use of the package; see ARCHITECTURE.md, "Rooms".
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("types", &["types"]),
     ("resp", &["types", "resp"]),
     ("bus", &["types", "bus"]),
-    ("engine", &["types", "bus", "engine"]),
+    ("aof", &["types", "aof"]),
+    ("engine", &["types", "bus", "aof", "engine"]),
     ("command", &["types", "resp", "engine", "command"]),
     ("config", &["types", "resp", "engine", "config"]),
     ("admin", &["types", "resp", "admin"]),
@@ -19,7 +20,7 @@ const ROOMS: [(&str, &[&str]); 10] = [
 ];
 
 /// Rooms whose results depend on their arguments only, and what would make them depend on more.
-const PURE: [&str; 6] = ["types", "resp", "bus", "engine", "command", "admin"];
+const PURE: [&str; 7] = ["types", "resp", "bus", "aof", "engine", "command", "admin"];
 const IMPURE: [&str; 10] = [
     "Instant::now",
     "SystemTime",
