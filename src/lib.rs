@@ -6,6 +6,7 @@
 //! * [`resp`]: bytes to client protocol values and back, incremental.
 //! * [`bus`]: what nodes tell each other, and the node table as text.
 //! * [`aof`]: what is kept on disk: records, frames, reading them back, the duties of the writer.
+//! * [`disk`]: the append-only file on a real disk: files, the lock, and the threads that wait for them.
 //! * [`engine`]: the state machine. No I/O, no clock, no entropy.
 //! * [`command`]: the command table; arguments to requests, replies to RESP.
 //! * [`config`]: the parameter table; file, command line, CONFIG.
@@ -21,6 +22,7 @@ pub mod bus;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod disk;
 pub mod engine;
 pub mod net;
 pub mod resp;

@@ -89,8 +89,7 @@ pub struct LogFile<F> {
 /// A sync that is due: the driver performs it on this file and reports to [`Writer::synced`].
 #[derive(Clone, Debug)]
 pub struct SyncTask<F> {
-    /// What to sync.
-    pub file: F,
+    file: F,
     number: u64,
     up_to: Seq,
 }
@@ -100,6 +99,13 @@ struct NextLog<F> {
     log: LogFile<F>,
     from: Seq,
     waiting: Vec<u8>,
+}
+
+impl<F> SyncTask<F> {
+    /// Syncs the file, by way of any layer for the same directory.
+    pub fn perform<L: FileLayer<File = F>>(&self, layer: &mut L) -> io::Result<()> {
+        uninterrupted(|| layer.sync(&self.file))
+    }
 }
 
 /// Writes and decides.
@@ -120,6 +126,7 @@ pub struct Writer<L: FileLayer> {
     sync_wanted: Seq,
     syncing: bool,
     last_sync: Millis,
+    delayed_syncs: u64,
     health: Health,
     /// What was published when the file was lost: stays until the new one has its base.
     frozen: Option<(Seq, Seq)>,
@@ -152,6 +159,7 @@ impl<L: FileLayer> Writer<L> {
             sync_wanted: Seq(0),
             syncing: false,
             last_sync: now,
+            delayed_syncs: 0,
             health: Health::Good,
             frozen: None,
             retry_at: Millis(0),
@@ -295,7 +303,7 @@ impl<L: FileLayer> Writer<L> {
 
     fn due_sync(&mut self, now: Millis) -> Option<SyncTask<L::File>> {
         let nothing_new = self.durable >= self.written || matches!(self.health, Health::Lost(_));
-        if nothing_new || self.syncing {
+        if nothing_new {
             return None;
         }
         let due = self.next.is_some()
@@ -305,6 +313,10 @@ impl<L: FileLayer> Writer<L> {
                 SyncPolicy::EverySecond => now.0 >= self.last_sync.0 + SECOND.0,
                 SyncPolicy::No => false,
             };
+        if due && self.syncing {
+            self.delayed_syncs += 1;
+            return None;
+        }
         due.then(|| self.begin_sync(now))
     }
 
@@ -331,6 +343,8 @@ impl<L: FileLayer> Writer<L> {
     pub fn sync_now(&mut self, now: Millis) {
         self.retry_at = now;
         self.want_sync(self.fed);
+        // One that is under way may have begun too early.
+        self.syncing = false;
         // Once for the log at hand, and once for the next one.
         for _ in 0..2 {
             if let Some(task) = self.run(now) {
@@ -341,9 +355,18 @@ impl<L: FileLayer> Writer<L> {
 
     /// Performs a sync on the driver's own thread.
     pub fn perform(&mut self, task: &SyncTask<L::File>) {
-        let layer = &mut self.layer;
-        let result = uninterrupted(|| layer.sync(&task.file));
+        let result = task.perform(&mut self.layer);
         self.synced(task, result);
+    }
+
+    /// Whether somebody asked for the sync, or a next log waits for it.
+    pub fn is_sync_awaited(&self) -> bool {
+        self.sync_wanted > self.durable || self.next.is_some()
+    }
+
+    /// How often a sync was due while the one before was under way.
+    pub fn delayed_syncs(&self) -> u64 {
+        self.delayed_syncs
     }
 
     /// When [`Writer::run`] has something to do although nothing was fed.

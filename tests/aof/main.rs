@@ -5,6 +5,7 @@ mod crash;
 mod faults;
 mod node;
 mod sim_disk;
+mod threads;
 mod writer;
 
 /// A stream of random numbers that is the same everywhere (SplitMix64).
