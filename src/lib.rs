@@ -13,12 +13,14 @@
 //! * [`admin`]: what operators look at: INFO, SLOWLOG, LATENCY, statistics.
 //! * [`net`]: the event loop, connections, signals: everything that touches the world.
 //! * [`cli`]: the command line client `disque`.
+//! * [`check`]: the program `disque-check-aof`: verifies, repairs and converts append-only files.
 //! * [`benchmark`]: the program `disque-benchmark`: load for this server and for Redis, and what it costs them.
 
 pub mod admin;
 pub mod aof;
 pub mod benchmark;
 pub mod bus;
+pub mod check;
 pub mod cli;
 pub mod command;
 pub mod config;

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and what they may use of the package; see ARCHITECTURE.md, "Rooms".
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("types", &["types"]),
     ("resp", &["types", "resp"]),
     ("bus", &["types", "bus"]),
     ("aof", &["types", "aof"]),
     ("disk", &["types", "aof", "disk"]),
+    ("check", &["types", "aof", "disk", "check"]),
     ("engine", &["types", "bus", "aof", "engine"]),
     ("command", &["types", "resp", "engine", "command"]),
     ("config", &["types", "resp", "engine", "config"]),

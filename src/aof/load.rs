@@ -152,6 +152,11 @@ impl<L: FileLayer> Loader<L> {
         &self.files
     }
 
+    /// What the files are read through.
+    pub fn layer(&self) -> &L {
+        &self.layer
+    }
+
     /// Which files there are.
     pub fn chain(&self) -> &Chain {
         &self.chain

@@ -2,6 +2,7 @@
 //!
 //! They use the public interface of the package only, and no libFuzzer, so that a plain test can run them.
 
+mod aof_reader;
 mod command_table;
 mod config_file;
 mod connection;
@@ -37,10 +38,13 @@ pub const CONFIG_FILE: Target =
     Target { name: "config_file", run: config_file::run, words: config_file::words };
 /// Bytes as a node table.
 pub const NODES_CONF: Target = Target { name: "nodes_conf", run: nodes_conf::run, words: nodes_conf::words };
+/// Bytes as a file of the log.
+pub const AOF_READER: Target = Target { name: "aof_reader", run: aof_reader::run, words: aof_reader::words };
 /// Bytes as a history of requests, clock moves and disconnects.
 pub const ENGINE: Target = Target { name: "engine", run: engine::run, words: Vec::new };
 /// Bytes of a connection, through reader, table and engine, to decoded replies.
 pub const CONNECTION: Target = Target { name: "connection", run: connection::run, words: connection::words };
 
 /// All targets.
-pub const ALL: [Target; 6] = [REQUEST_READER, COMMAND_TABLE, CONFIG_FILE, NODES_CONF, ENGINE, CONNECTION];
+pub const ALL: [Target; 7] =
+    [REQUEST_READER, COMMAND_TABLE, CONFIG_FILE, NODES_CONF, AOF_READER, ENGINE, CONNECTION];
