@@ -4,6 +4,7 @@ use rand::Rng as _;
 
 use super::job::{Job, JobIndex};
 use super::memory::MemoryLevel;
+use super::persist::Touch;
 use super::reply::{Refusal, Reply};
 use super::request::AddJob;
 use super::{Engine, NameId, requeue};
@@ -68,11 +69,12 @@ impl Engine {
     }
 
     /// Takes a job that is new in the table into account.
-    fn account_for(&mut self, index: JobIndex) {
+    pub(super) fn account_for(&mut self, index: JobIndex) {
         let job = &self.jobs[index];
         self.memory.add_job(job.heap_bytes());
         self.queues.retain(job.queue);
         self.in_state[job.state as usize] += 1;
+        self.touch(index, Touch::New);
     }
 
     /// The raw material of an ID that nobody else has: 144 random bits.

@@ -30,6 +30,10 @@ pub enum Input<'a> {
 /// Changes that come from the operator or from the shell, not from a client's request.
 #[derive(Debug)]
 pub enum Control {
+    /// Steps are to tell what must be appended to the append-only file, or no longer.
+    Persist(bool),
+    /// The append-only file cannot be written, or can again. While it cannot, nothing new is taken in.
+    DiskFailing(bool),
     /// New settings are in force.
     Settings(EngineSettings),
     /// The shell holds this many bytes itself (buffers, connections); they count against `maxmemory`.

@@ -8,7 +8,7 @@ use super::input::ClientId;
 use super::reply::{ClusterInfo, HelloNode, Refusal, Reply};
 use super::request::ClusterRequest;
 use crate::bus::{NodeFlags, NodeLine, NodesConf};
-use crate::types::{NodeId, UnixMillis, limits};
+use crate::types::{NodeId, NodeIndex, UnixMillis, limits};
 
 /// HELLO's number for a node that should be used, and for one that should not.
 const PRIORITY_GOOD: u8 = 1;
@@ -32,6 +32,17 @@ impl Membership {
 
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving
+    }
+
+    /// The identity of a node.
+    pub(super) fn id(&self, node: NodeIndex) -> NodeId {
+        assert_eq!(node, NodeIndex::MYSELF, "there is one node");
+        self.me
+    }
+
+    /// The row of a node that is known.
+    pub(super) fn find(&self, id: &NodeId) -> Option<NodeIndex> {
+        (*id == self.me).then_some(NodeIndex::MYSELF)
     }
 
     /// Members, this node and failing ones included.

@@ -26,11 +26,13 @@ mod job;
 mod job_table;
 mod membership;
 mod memory;
+mod persist;
 mod queue;
 mod queue_table;
 mod reply;
 mod request;
 mod requeue;
+mod restore;
 mod scan;
 mod settings;
 
@@ -44,16 +46,20 @@ use job::{JobIndex, NameId};
 use job_table::JobTable;
 use membership::Membership;
 use memory::Memory;
+use persist::{Persist, Touch};
 use queue_table::QueueTable;
+use restore::Restoring;
 
 pub use effect::{BodyRef, Effect, Effects, JobRow, Rows};
 pub use input::{ClientId, Control, Input};
 pub use memory::{MemoryLevel, MemoryUse};
+pub use persist::Walk;
 pub use reply::{ClusterInfo, HelloNode, JobDetails, QueueDetails, Refusal, Reply};
 pub use request::{
     AddJob, ClusterRequest, GetJob, JScan, JScanReply, JobState, JobStates, PauseState, QScan, Replication,
     Request, ScanBudget, Wait,
 };
+pub use restore::Requeueing;
 pub use settings::{EngineSettings, EvictionPolicy};
 
 /// Where all of an engine's chance comes from.
@@ -81,6 +87,10 @@ pub struct Engine {
     ready: Vec<NameId>,
     /// Queues of the GETJOB at hand; kept for its capacity.
     visited: Vec<NameId>,
+    persist: Persist,
+    restoring: Restoring,
+    /// The append-only file cannot be written.
+    disk_fails: bool,
 }
 
 /// How many timers one [`Engine::advance`] lets fire, so that a storm of them cannot keep clients waiting.
@@ -109,6 +119,9 @@ impl Engine {
             last_ctime: Ctime::default(),
             ready: Vec::new(),
             visited: Vec::new(),
+            persist: Persist::default(),
+            restoring: Restoring::default(),
+            disk_fails: false,
         }
     }
 
@@ -123,8 +136,11 @@ impl Engine {
                 self.relieve_memory();
             }
             Input::Control(Control::ShellMemory(bytes)) => self.memory.shell = bytes,
+            Input::Control(Control::Persist(on)) => self.set_persistent(on),
+            Input::Control(Control::DiskFailing(fails)) => self.disk_fails = fails,
         }
         self.settle(out);
+        self.remember(out);
     }
 
     /// Does what is due; bounded per call. If more is due, [`Engine::next_deadline`] says so.
@@ -137,6 +153,7 @@ impl Engine {
         self.time_out_waiters(out);
         self.retire_idle_queues();
         self.settle(out);
+        self.remember(out);
     }
 
     /// When [`Engine::advance`] must be called at the latest; exact or early, never late.
@@ -186,6 +203,11 @@ impl Engine {
         for client in self.waiters.drain() {
             out.reply(client, Reply::NoJob);
         }
+        self.flush_jobs();
+        self.flushed();
+    }
+
+    fn flush_jobs(&mut self) {
         self.wheel.clear();
         self.jobs.clear();
         self.queues.clear();
@@ -198,11 +220,14 @@ impl Engine {
         let job = &mut self.jobs[index];
         self.in_state[job.state as usize] -= 1;
         self.in_state[state as usize] += 1;
+        let touch = if job.state == JobState::WaitReplication { Touch::New } else { Touch::Standing };
         job.state = state;
+        self.touch(index, touch);
     }
 
     /// Removes a job from everything that knows it. It may be in any state.
     fn forget(&mut self, index: JobIndex) {
+        self.forgotten(index);
         self.take_out_of_queue(index);
         self.wheel.cancel(&mut self.jobs, index);
         let job = self.jobs.remove(index);

@@ -5,6 +5,7 @@ use rand::Rng as _;
 
 use super::Engine;
 use super::job::{Job, JobFlags, JobIndex};
+use super::persist::Touch;
 use super::reply::{Refusal, Reply};
 use super::request::{JobState, PauseState};
 use crate::types::{ArgList, JobId, Millis, UnixMillis};
@@ -157,6 +158,7 @@ impl Engine {
             job.requeue_at = if job.requeue_at.is_never() { renewed } else { renewed.max(job.requeue_at) };
         }
         let seconds = job.retry.millis().secs_ceil() as i64;
+        self.touch(index, Touch::Standing);
         self.wake_in_time(index);
         Reply::Int(seconds)
     }
@@ -174,6 +176,7 @@ impl Engine {
             self.queues.open(id, self.now).pause = state;
             self.queues.watch_idle(id, self.now);
             self.signal(id);
+            self.paused(name, state.input, state.output);
         }
         Reply::Pause(state)
     }
