@@ -16,7 +16,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("command", &["types", "resp", "engine", "command"]),
     ("config", &["types", "resp", "engine", "config"]),
     ("admin", &["types", "resp", "admin"]),
-    ("net", &["types", "resp", "bus", "engine", "command", "config", "admin", "net"]),
+    ("net", &["types", "resp", "bus", "aof", "disk", "engine", "command", "config", "admin", "net"]),
     ("cli", &["types", "resp", "cli"]),
     ("benchmark", &["types", "resp", "benchmark"]),
 ];

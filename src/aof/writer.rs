@@ -16,7 +16,7 @@ use std::io;
 use super::layer::{FileLayer, uninterrupted, write_all};
 use crate::types::Millis;
 
-/// A position in the stream of appended bytes, counted since the start of the process, over all files.
+/// A position in the stream of appended bytes, counted since the writer was started, over all files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seq(pub u64);
 

@@ -47,6 +47,8 @@ pub enum Event<F> {
 pub struct DiskStatus {
     /// Whether the file can be written, and is believed.
     pub health: Health,
+    /// How far the log is durable.
+    pub durable: Seq,
     /// Size of the log at hand.
     pub log_size: u64,
     /// Whether a sync is under way.
@@ -137,6 +139,7 @@ impl<L: FileLayer> Shared<L> {
 
     pub(super) fn base_written(&self, len: usize) {
         self.base_backlog.fetch_sub(len, Ordering::Relaxed);
+        (self.wake)();
     }
 
     pub(super) fn tell(&self, event: Event<L::File>) {
@@ -390,6 +393,7 @@ where
         let changed = status.health != progress.health;
         *status = DiskStatus {
             health: progress.health,
+            durable: progress.durable,
             log_size: self.writer.log().size,
             syncing: self.writer.is_syncing(),
             switching: self.writer.is_switching(),

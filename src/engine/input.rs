@@ -32,8 +32,6 @@ pub enum Input<'a> {
 pub enum Control {
     /// Steps are to tell what must be appended to the append-only file, or no longer.
     Persist(bool),
-    /// The append-only file cannot be written, or can again. While it cannot, nothing new is taken in.
-    DiskFailing(bool),
     /// New settings are in force.
     Settings(EngineSettings),
     /// The shell holds this many bytes itself (buffers, connections); they count against `maxmemory`.

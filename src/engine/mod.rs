@@ -89,8 +89,6 @@ pub struct Engine {
     visited: Vec<NameId>,
     persist: Persist,
     restoring: Restoring,
-    /// The append-only file cannot be written.
-    disk_fails: bool,
 }
 
 /// How many timers one [`Engine::advance`] lets fire, so that a storm of them cannot keep clients waiting.
@@ -121,7 +119,6 @@ impl Engine {
             visited: Vec::new(),
             persist: Persist::default(),
             restoring: Restoring::default(),
-            disk_fails: false,
         }
     }
 
@@ -137,7 +134,6 @@ impl Engine {
             }
             Input::Control(Control::ShellMemory(bytes)) => self.memory.shell = bytes,
             Input::Control(Control::Persist(on)) => self.set_persistent(on),
-            Input::Control(Control::DiskFailing(fails)) => self.disk_fails = fails,
         }
         self.settle(out);
         self.remember(out);

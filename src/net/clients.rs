@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::client::{About, Client, Closing, ReplyMode};
 use super::stream::Stream;
+use crate::aof::Seq;
 use crate::command::reply::{self, ReplyContext};
 use crate::engine::{ClientId, Effects, Reply};
 use crate::resp::{Value, write};
@@ -24,6 +25,8 @@ pub(crate) struct Clients {
     pub(crate) dirty: Vec<u32>,
     /// Slots with requests to go on with in the next turn.
     pub(crate) resume: Vec<u32>,
+    /// What the replies of the step at hand wait for.
+    pub(crate) hold: Option<Seq>,
     /// Slots of MONITOR connections.
     pub(crate) monitors: Vec<u32>,
 }
@@ -131,10 +134,14 @@ impl Clients {
     #[inline]
     fn answer(&mut self, id: ClientId, acting: u32, write: impl FnOnce(&mut Client)) {
         let slot = (id.0 & ((1 << SLOT_BITS) - 1)) as u32;
+        let hold = self.hold;
         let Some(client) = self.get_mut(slot).filter(|client| client.id == id) else { return };
         let was_blocked = std::mem::take(&mut client.blocked);
         if client.replies == ReplyMode::On {
             write(client);
+        }
+        if let Some(seq) = hold {
+            client.hold.written = seq;
         }
         if was_blocked && slot != acting {
             client.end_skip();

@@ -3,6 +3,7 @@
 //! It decodes what comes in, hands it to the engine, performs the engine's effects in order, and runs the
 //! commands that need connections or the process. It decides nothing about jobs.
 
+mod aof;
 mod client;
 mod clients;
 mod clock;
@@ -42,9 +43,10 @@ use listener::Listener;
 use logging::LogFile;
 use nodes_file::NodesFile;
 use operator::Operator;
-use server::{Ending, Parts, Server};
+use server::{Ending, Parts, RunError, Server};
 use signals::Signals;
 
+pub use aof::AofError;
 pub use listener::{ListenError, Place};
 pub use nodes_file::NodesFileError;
 
@@ -66,6 +68,8 @@ pub enum ServeError {
     Nodes(NodesFileError),
     /// A line of the configuration that needs the command table to be judged.
     Config(crate::config::ConfigError),
+    /// The append-only file cannot be used.
+    Aof(AofError),
     /// The event loop failed.
     Loop(io::Error),
 }
@@ -80,6 +84,7 @@ impl fmt::Display for ServeError {
             ),
             ServeError::Nodes(error) => error.fmt(f),
             ServeError::Config(error) => error.fmt(f),
+            ServeError::Aof(error) => error.fmt(f),
             ServeError::Loop(error) => write!(f, "the event loop failed: {error}"),
         }
     }
@@ -193,9 +198,10 @@ fn assemble(
     let saved = nodes_file.save(&nodes.unwrap_or_else(|| engine.nodes_conf()));
     saved.map_err(|error| ServeError::Nodes(NodesFileError::Io(nodes_path, error)))?;
     let run_id = identity[20..].iter().map(|byte| format!("{byte:02x}")).collect();
+    let load = aof::Load::open(&config, now).map_err(ServeError::Aof)?;
     let mut operator = Operator::new(&config, now, log, run_id);
     operator.config_path = config_path;
-    Ok(Parts { poll, listeners, signals, clock, engine, config, commands, nodes_file, operator })
+    Ok(Parts { poll, listeners, signals, clock, engine, config, commands, nodes_file, operator, load })
 }
 
 fn open_listeners(config: &Config) -> Result<Vec<Listener>, ListenError> {
@@ -231,12 +237,20 @@ fn run(mut server: Server, start_dir: &Path) -> Result<ExitCode, ServeError> {
     {
         tracing::warn!(%error, path = %path.display(), "cannot write the pid file");
     }
-    announce(&server);
-    let ending = server.run().map_err(ServeError::Loop)?;
+    if server.aof.load.is_none() {
+        announce(&server);
+    }
+    let ending = server.run().map_err(|error| match error {
+        RunError::Loop(error) => ServeError::Loop(error),
+        RunError::Aof(error) => ServeError::Aof(error),
+    })?;
     if let Ending::CrashAndRestart(delay) = ending {
         return Err(start_again(delay, start_dir));
     }
     tracing::info!("User requested shutdown...");
+    if ending != Ending::NoSave {
+        server.close_file();
+    }
     server.flush_dirty();
     if let Some(path) = &pidfile {
         tracing::info!("Removing the pid file.");

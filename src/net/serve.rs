@@ -196,6 +196,7 @@ impl Server {
     fn may_run(&self, slot: u32, budget: &Budget) -> bool {
         let Some(client) = self.clients.get(slot) else { return false };
         let has_room = client.output.len() < budget.output;
-        !client.blocked && has_room && client.closing == Closing::No && self.paused_until.is_none()
+        let goes_on = self.paused_until.is_none() && self.ending.is_none();
+        !client.blocked && has_room && client.closing == Closing::No && goes_on
     }
 }

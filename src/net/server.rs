@@ -5,10 +5,12 @@
 //! is read once per turn.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll, Token, Waker};
 
+use super::aof::{Aof, AofError, Load};
 use super::client::Closing;
 use super::clients::Clients;
 use super::clock::Clock;
@@ -36,6 +38,8 @@ pub(crate) struct Server {
     pub(super) commands: CommandTable,
     pub(super) nodes_file: NodesFile,
     pub(super) operator: Operator,
+    pub(super) aof: Aof,
+    pub(super) waker: Arc<Waker>,
     /// Read buffer that all connections share: an idle connection holds none.
     pub(super) scratch: Box<[u8]>,
     /// Requests are held back until then (CLIENT PAUSE).
@@ -46,11 +50,22 @@ pub(crate) struct Server {
     pub(super) ending: Option<Ending>,
 }
 
+/// Why the loop cannot go on.
+#[derive(Debug)]
+pub(crate) enum RunError {
+    /// The system refuses to wait.
+    Loop(io::Error),
+    /// The append-only file cannot be loaded.
+    Aof(AofError),
+}
+
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// SHUTDOWN or a signal.
     Shutdown,
+    /// SHUTDOWN NOSAVE: without waiting for the disk.
+    NoSave,
     /// DEBUG RESTART: shut down, and start the same program again after this time.
     Restart(Millis),
     /// DEBUG CRASH-AND-RECOVER: the same without shutting down.
@@ -61,6 +76,8 @@ pub(super) const READ_BUFFER: usize = 64 * 1024;
 const ACCEPTS_PER_EVENT: usize = 1000;
 const EVENTS: usize = 1024;
 /// Clients are tokens 0 and up; the few others count down from the top.
+/// The topmost token is mio's own.
+const DISK: usize = usize::MAX - 1;
 const FIRST_SIGNAL: usize = usize::MAX - 16;
 const FIRST_LISTENER: usize = usize::MAX - 16 - 64;
 /// How often idle clients and soft limits are looked at, if there is anything to look at.
@@ -79,6 +96,7 @@ pub(crate) struct Parts {
     pub(crate) commands: CommandTable,
     pub(crate) nodes_file: NodesFile,
     pub(crate) operator: Operator,
+    pub(crate) load: Option<Load>,
 }
 
 pub(crate) fn signal_tokens() -> usize {
@@ -91,6 +109,7 @@ impl Server {
             listener.register(parts.poll.registry(), Token(FIRST_LISTENER + offset))?;
         }
         let now = parts.clock.tick();
+        let waker = Arc::new(Waker::new(parts.poll.registry(), Token(DISK))?);
         Ok(Server {
             poll: parts.poll,
             listeners: parts.listeners,
@@ -104,6 +123,8 @@ impl Server {
             commands: parts.commands,
             nodes_file: parts.nodes_file,
             operator: parts.operator,
+            aof: Aof::loading(parts.load),
+            waker,
             scratch: vec![0; READ_BUFFER].into_boxed_slice(),
             paused_until: None,
             next_housekeeping: now,
@@ -113,18 +134,19 @@ impl Server {
     }
 
     /// Runs until shutdown.
-    pub(crate) fn run(&mut self) -> io::Result<Ending> {
+    pub(crate) fn run(&mut self) -> Result<Ending, RunError> {
         let mut events = Events::with_capacity(EVENTS);
         loop {
             let timeout = self.time_to_sleep();
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => result?,
+                result => result.map_err(RunError::Loop)?,
             }
             self.now = self.clock.tick();
             let begin = self.clock.instant();
             self.operator.traffic.turn(self.now);
             self.turn(&events);
+            self.load_on().map_err(RunError::Aof)?;
             self.operator.turn_ended(begin.elapsed());
             if let Some(ending) = self.ending {
                 return Ok(ending);
@@ -142,23 +164,34 @@ impl Server {
         self.go_on(resumed);
         self.end_pause();
         self.housekeeping();
+        self.walk_on();
+        self.submit_records();
         self.flush_dirty();
+        self.release_held();
     }
 
     /// Not at all while there is work, else until something is due.
     fn time_to_sleep(&mut self) -> Option<Duration> {
-        if !self.clients.resume.is_empty() {
+        if !self.clients.resume.is_empty() || self.aof.load.is_some() {
             return Some(Duration::ZERO);
         }
         let housekeeping = self.needs_housekeeping().then_some(self.next_housekeeping);
-        let next =
-            [self.engine.next_deadline(), self.paused_until, housekeeping].into_iter().flatten().min()?;
-        self.clock.tick();
-        Some(self.clock.until(next))
+        let rewrite = self.aof.next_rewrite();
+        let next = [self.engine.next_deadline(), self.paused_until, housekeeping, rewrite];
+        let next = next.into_iter().flatten().min();
+        let until = next.map(|next| {
+            self.clock.tick();
+            self.clock.until(next)
+        });
+        until.into_iter().chain(self.time_to_walk()).min()
     }
 
     /// Lets due timers act.
     fn advance(&mut self) {
+        // What was restored is put in order when all is.
+        if self.aof.load.is_some() {
+            return;
+        }
         if self.engine.next_deadline().is_some_and(|at| at <= self.now) {
             self.effects.clear();
             let begin = Instant::now();
@@ -182,7 +215,9 @@ impl Server {
 
     fn event(&mut self, event: &mio::event::Event) {
         let Token(token) = event.token();
-        if token >= FIRST_SIGNAL {
+        if token == DISK {
+            self.disk_event();
+        } else if token >= FIRST_SIGNAL {
             self.signal(token - FIRST_SIGNAL);
         } else if token >= FIRST_LISTENER {
             self.accept(token - FIRST_LISTENER);
@@ -285,6 +320,7 @@ impl Server {
     /// Performs the effects at hand, in order.
     fn perform(&mut self, acting: u32) {
         let mut unsaved: Option<String> = None;
+        self.clients.hold = self.aof.append(&self.effects);
         for effect in self.effects.iter() {
             match (effect, &unsaved) {
                 // Nobody is told OK about a change that a restart would forget.
@@ -318,6 +354,10 @@ impl Server {
     fn flush(&mut self, slot: u32) {
         let Some(client) = self.clients.get_mut(slot) else { return };
         client.dirty = false;
+        if self.is_held(slot) {
+            return;
+        }
+        let Some(client) = self.clients.get_mut(slot) else { return };
         let result = if client.closing == Closing::Now { Ok(0) } else { client.flush() };
         match result {
             Ok(written) => {
@@ -398,6 +438,7 @@ impl Server {
             let shell = held + (READ_BUFFER + EVENTS * 16) as u64;
             self.step(Input::Control(Control::ShellMemory(shell)), u32::MAX);
             self.operator.saw_memory(self.engine.memory_use().total());
+            self.consider_rewrite();
         }
         if !self.needs_housekeeping() || self.now < self.next_housekeeping {
             return;
