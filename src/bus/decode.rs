@@ -7,7 +7,7 @@ use super::error::BusError;
 use super::frame::frame_len;
 use super::header::{Envelope, HEADER_LEN, Header};
 use super::message::{
-    Counts, GOSSIP_LEN, Gossip, IP_LEN, MAX_JOBS, Message, PAUSE_INPUT, PAUSE_OUTPUT, flag, kind,
+    Counts, GOSSIP_LEN, Gossip, IP_LEN, MAX_JOBS, Message, Notice, PAUSE_INPUT, PAUSE_OUTPUT, flag, kind,
 };
 use super::nodes_conf::NodeFlags;
 use crate::types::limits::MAX_BULK_LEN;
@@ -62,17 +62,18 @@ impl<'a> Payload<'a> {
     fn about_one_job(&self) -> Result<Message<'a>, BusError> {
         let (text, aux) = self.exactly::<{ JobId::TEXT_LEN }, 4>()?;
         let (job, aux) = (JobId::parse(text).map_err(BusError::JobId)?, u32::from_be_bytes(*aux));
-        Ok(match self.envelope.message_type {
-            kind::GOTJOB => Message::GotJob { job },
-            kind::ENQUEUE => Message::Enqueue { job, delay: Span32::new(Millis::from_secs(u64::from(aux))) },
-            kind::QUEUED => Message::Queued { job, counts: self.counts() },
-            kind::SETACK => Message::SetAck { job, nodes_known: aux },
-            kind::WILLQUEUE => Message::WillQueue { job },
-            kind::GOTACK => Message::GotAck { job, known: aux != 0 },
-            kind::DELJOB => Message::DelJob { job },
-            kind::WORKING => Message::Working { job },
+        let notice = match self.envelope.message_type {
+            kind::GOTJOB => Notice::GotJob,
+            kind::ENQUEUE => Notice::Enqueue { delay: Span32::new(Millis::from_secs(u64::from(aux))) },
+            kind::QUEUED => Notice::Queued { counts: self.counts(), totals: None },
+            kind::SETACK => Notice::SetAck { nodes_known: aux, digest: 0 },
+            kind::WILLQUEUE => Notice::WillQueue,
+            kind::GOTACK => Notice::GotAck { known: aux != 0 },
+            kind::DELJOB => Notice::DelJob,
+            kind::WORKING => Notice::Working,
             unknown => return Err(BusError::UnknownType(unknown)),
-        })
+        };
+        Ok(Message::Notice { job, notice })
     }
 
     fn has(&self, flag: u8) -> bool {
@@ -158,6 +159,7 @@ fn decode_gossip(entry: &[u8; GOSSIP_LEN]) -> Option<Gossip> {
         pong_received: time(44),
         ip: decode_ip(&entry[48..48 + IP_LEN]),
         port: word(94),
+        bus_port: None,
         flags: NodeFlags::from_bits(word(96)),
     })
 }

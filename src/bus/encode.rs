@@ -5,7 +5,7 @@ use std::io::Write as _;
 use super::frame::MAX_FRAME_LEN;
 use super::header::{Envelope, HEADER_LEN, Header};
 use super::message::{
-    Counts, GOSSIP_LEN, Gossip, IP_LEN, MAX_JOBS, Message, PAUSE_INPUT, PAUSE_OUTPUT, flag, kind,
+    Counts, GOSSIP_LEN, Gossip, IP_LEN, MAX_JOBS, Message, Notice, PAUSE_INPUT, PAUSE_OUTPUT, flag, kind,
 };
 use crate::types::{Form, JobId, JobImage, NodeId, Span32, UnixMillis};
 
@@ -25,21 +25,40 @@ pub fn encode(header: &Header, message: &Message<'_>, now: UnixMillis, out: &mut
         Message::Fail { node } => out.extend_from_slice(&node.text()),
         Message::ReplJob { job, .. } => encode_jobs(std::slice::from_ref(job), form, out),
         Message::YourJobs { jobs } => encode_jobs(jobs, form, out),
-        Message::Enqueue { job, delay } => encode_job_id(*job, seconds(*delay), out),
-        Message::SetAck { job, nodes_known } => encode_job_id(*job, *nodes_known, out),
-        Message::GotAck { job, known } => encode_job_id(*job, u32::from(*known), out),
-        Message::GotJob { job }
-        | Message::Queued { job, .. }
-        | Message::WillQueue { job }
-        | Message::DelJob { job }
-        | Message::Working { job } => encode_job_id(*job, 0, out),
+        Message::Notice { job, notice } => encode_job_id(*job, notice.aux(), out),
         Message::NeedJobs { queue, count } => encode_queue(queue, (*count).clamp(1, MAX_JOBS), out),
         Message::Pause { queue, input, output } => {
             let bits = (u32::from(*input) * PAUSE_INPUT) | (u32::from(*output) * PAUSE_OUTPUT);
             encode_queue(queue, bits, out);
         }
+        Message::Holders { .. } | Message::HaveJobs { .. } => panic!("RC1 has no {}", message.name()),
     }
     assert_eq!(out.len() - start, len);
+}
+
+impl Notice {
+    /// What stands behind the job ID.
+    fn aux(self) -> u32 {
+        match self {
+            Notice::Enqueue { delay } => seconds(delay),
+            Notice::SetAck { nodes_known, .. } => nodes_known,
+            Notice::GotAck { known } => u32::from(known),
+            _ => 0,
+        }
+    }
+
+    fn kind_and_flags(self) -> (u16, u8) {
+        match self {
+            Notice::GotJob => (kind::GOTJOB, 0),
+            Notice::Enqueue { .. } => (kind::ENQUEUE, 0),
+            Notice::Queued { counts, .. } => (kind::QUEUED, count_flags(counts)),
+            Notice::SetAck { .. } => (kind::SETACK, 0),
+            Notice::WillQueue => (kind::WILLQUEUE, 0),
+            Notice::GotAck { .. } => (kind::GOTACK, 0),
+            Notice::DelJob => (kind::DELJOB, 0),
+            Notice::Working => (kind::WORKING, 0),
+        }
+    }
 }
 
 impl Message<'_> {
@@ -54,14 +73,10 @@ impl Message<'_> {
                 Message::ReplJob { job, .. } => 8 + job.encoded_len(),
                 Message::YourJobs { jobs } => 8 + jobs.iter().map(JobImage::encoded_len).sum::<usize>(),
                 Message::NeedJobs { queue, .. } | Message::Pause { queue, .. } => 8 + queue.len(),
-                Message::GotJob { .. }
-                | Message::Enqueue { .. }
-                | Message::Queued { .. }
-                | Message::SetAck { .. }
-                | Message::WillQueue { .. }
-                | Message::GotAck { .. }
-                | Message::DelJob { .. }
-                | Message::Working { .. } => JobId::TEXT_LEN + 4,
+                Message::Notice { .. } => JobId::TEXT_LEN + 4,
+                Message::Holders { .. } | Message::HaveJobs { .. } => {
+                    panic!("RC1 has no {}", self.name())
+                }
             }
     }
 
@@ -72,17 +87,11 @@ impl Message<'_> {
             Message::Meet { .. } => (kind::MEET, 0),
             Message::Fail { .. } => (kind::FAIL, 0),
             Message::ReplJob { no_reply, .. } => (kind::REPLJOB, u8::from(*no_reply) * flag::NOREPLY),
-            Message::GotJob { .. } => (kind::GOTJOB, 0),
-            Message::Enqueue { .. } => (kind::ENQUEUE, 0),
-            Message::Queued { counts, .. } => (kind::QUEUED, count_flags(*counts)),
-            Message::SetAck { .. } => (kind::SETACK, 0),
-            Message::WillQueue { .. } => (kind::WILLQUEUE, 0),
-            Message::GotAck { .. } => (kind::GOTACK, 0),
-            Message::DelJob { .. } => (kind::DELJOB, 0),
+            Message::Notice { notice, .. } => notice.kind_and_flags(),
             Message::NeedJobs { .. } => (kind::NEEDJOBS, 0),
             Message::YourJobs { .. } => (kind::YOURJOBS, 0),
-            Message::Working { .. } => (kind::WORKING, 0),
             Message::Pause { .. } => (kind::PAUSE, 0),
+            Message::Holders { .. } | Message::HaveJobs { .. } => panic!("RC1 has no {}", self.name()),
         };
         let gossip = match self {
             Message::Ping { gossip } | Message::Pong { gossip } | Message::Meet { gossip } => gossip.len(),

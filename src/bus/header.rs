@@ -20,6 +20,8 @@
 //!
 //! Where RC1 sends zeros that it never reads, this reads nothing either, the marker and the features apart.
 
+use std::net::IpAddr;
+
 use super::error::BusError;
 use super::nodes_conf::NodeFlags;
 use crate::types::NodeId;
@@ -38,8 +40,12 @@ const MARKER: [u8; 4] = *b"DqF1";
 pub struct Header {
     /// The sender's identity. Nothing vouches for it.
     pub sender: NodeId,
-    /// The port where it serves clients; the bus port follows from it.
+    /// The address at which it wants to be reached, if that is not the one its links come from. RC1 does not read it.
+    pub ip: Option<IpAddr>,
+    /// The port where it serves clients.
     pub port: u16,
+    /// The bus port, if it is not 10000 above the client port. RC1 does not read it.
+    pub bus_port: Option<u16>,
     /// Whether it is leaving the cluster. RC1 looks at this in PING, PONG and MEET only.
     pub leaving: bool,
     /// What it understands beyond RC1's protocol; `None` if it is an RC1 node.
@@ -47,13 +53,19 @@ pub struct Header {
 }
 
 /// What a node understands beyond the protocol of RC1, as bits; a peer must have announced a feature before it
-/// is used towards it. No bit has a meaning yet. Unknown bits are kept and mean nothing.
+/// is used towards it. Unknown bits are kept and mean nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Features(u32);
 
 impl Features {
     /// Only the announcement itself.
     pub const NONE: Features = Features(0);
+    /// Takes frames with a checksum in the header, and checks it.
+    pub const CHECKSUM: Features = Features(1);
+    /// Takes frames that bring many messages, in a shorter form, and messages that RC1 does not know.
+    pub const BATCH: Features = Features(2);
+    /// What this version announces.
+    pub const OURS: Features = Features(3);
 
     /// The features with these bits.
     pub const fn from_bits(bits: u32) -> Features {
@@ -121,7 +133,9 @@ impl Header {
         }
         let header = Header {
             sender: NodeId::parse(&bytes[16..56]).ok_or(BusError::NodeId)?,
+            ip: None,
             port: word(136),
+            bus_port: None,
             leaving: NodeFlags::from_bits(word(138)).has(NodeFlags::LEAVING),
             features: read_features(&bytes[102..110]),
         };

@@ -30,5 +30,5 @@ pub use encode::encode;
 pub use error::BusError;
 pub use frame::{FrameReader, MAX_FRAME_LEN};
 pub use header::{Features, Header};
-pub use message::{Counts, Gossip, MAX_JOBS, Message};
+pub use message::{Counts, Gossip, MAX_JOBS, Message, Notice, Totals, holders_digest};
 pub use nodes_conf::{NodeFlags, NodeLine, NodesConf, NodesConfError};

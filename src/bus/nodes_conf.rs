@@ -14,6 +14,22 @@ pub struct NodesConf {
     pub nodes: Vec<NodeLine>,
 }
 
+impl NodesConf {
+    /// The table of a node that knows no other.
+    pub fn alone(id: NodeId, port: u16) -> NodesConf {
+        let myself = NodeLine {
+            id,
+            ip: None,
+            port,
+            flags: NodeFlags::MYSELF,
+            ping_sent: UnixMillis(0),
+            pong_received: UnixMillis(0),
+            connected: true,
+        };
+        NodesConf { nodes: vec![myself] }
+    }
+}
+
 /// One line of the node table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeLine {

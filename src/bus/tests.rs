@@ -12,7 +12,14 @@ const NOW: UnixMillis = UnixMillis(1_795_315_000_000);
 const BODY: usize = 144;
 
 fn header() -> Header {
-    Header { sender: NodeId::from_bytes([0xab; 20]), port: 7711, leaving: false, features: None }
+    Header {
+        sender: NodeId::from_bytes([0xab; 20]),
+        ip: None,
+        port: 7711,
+        bus_port: None,
+        leaving: false,
+        features: None,
+    }
 }
 
 fn job_id() -> JobId {
@@ -45,8 +52,13 @@ fn gossip(ip: &str) -> Gossip {
         pong_received: 2,
         ip,
         port: 7712,
+        bus_port: None,
         flags: NodeFlags::FAIL,
     }
+}
+
+fn notice(notice: Notice) -> Message<'static> {
+    Message::Notice { job: job_id(), notice }
 }
 
 fn frame(message: &Message<'_>) -> Vec<u8> {
@@ -116,20 +128,20 @@ fn a_length_inside_that_disagrees_with_the_frame_is_a_wrong_length() {
 #[test]
 fn a_delay_that_rc1_could_not_compute_with_is_cut() {
     for (ms, secs) in [(0, 0), (1, 1), (4_294_967_000, 4_294_967), (4_294_968_000, 4_294_967)] {
-        let bytes = frame(&Message::Enqueue { job: job_id(), delay: Span32::new(Millis(ms)) });
+        let bytes = frame(&notice(Notice::Enqueue { delay: Span32::new(Millis(ms)) }));
         assert_eq!(bytes[184..188], u32::to_be_bytes(secs), "{ms}");
     }
 }
 
 #[test]
 fn numbers_and_flags_that_mean_nothing_are_ignored() {
-    let mut bytes = frame(&Message::GotAck { job: job_id(), known: false });
+    let mut bytes = frame(&notice(Notice::GotAck { known: false }));
     put(&mut bytes, 184, 0x0100_0000);
-    assert_eq!(message(&bytes), Message::GotAck { job: job_id(), known: true }, "anything but 0 is yes");
-    let mut bytes = frame(&Message::Queued { job: job_id(), counts: Counts::NACK });
+    assert_eq!(message(&bytes), notice(Notice::GotAck { known: true }), "anything but 0 is yes");
+    let mut bytes = frame(&notice(Notice::Queued { counts: Counts::NACK, totals: None }));
     bytes[141] |= 0xf9;
     put(&mut bytes, 184, 77);
-    assert_eq!(message(&bytes), Message::Queued { job: job_id(), counts: Counts::NACK });
+    assert_eq!(message(&bytes), notice(Notice::Queued { counts: Counts::NACK, totals: None }));
     let mut bytes = frame(&Message::Pause { queue: Cow::Borrowed(b""), input: false, output: false });
     put(&mut bytes, BODY, 0xffff_fffe);
     assert_eq!(message(&bytes), Message::Pause { queue: Cow::Borrowed(b""), input: false, output: true });
@@ -137,7 +149,7 @@ fn numbers_and_flags_that_mean_nothing_are_ignored() {
 
 #[test]
 fn job_ids_that_no_node_makes_are_refused() {
-    let good = frame(&Message::DelJob { job: job_id() });
+    let good = frame(&notice(Notice::DelJob));
     for (at, error) in [(BODY, JobIdError::BadShape), (BODY + 2, JobIdError::Unknowable)] {
         let mut bytes = good.clone();
         bytes[at] = b'X';

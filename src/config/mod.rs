@@ -53,6 +53,8 @@ impl Config {
     pub fn engine(&self) -> EngineSettings {
         EngineSettings {
             port: self.port,
+            bus_port: self.port + 10_000,
+            announce_ip: None,
             maxmemory: self.maxmemory.0,
             maxmemory_policy: self.maxmemory_policy,
             node_timeout: self.cluster_node_timeout,

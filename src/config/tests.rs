@@ -75,6 +75,8 @@ mod lines {
         let text = "port 7712\nmaxmemory 2gb\nmaxmemory-policy noeviction\ncluster-node-timeout 3000";
         let expected = EngineSettings {
             port: 7712,
+            bus_port: 17712,
+            announce_ip: None,
             maxmemory: 2 << 30,
             maxmemory_policy: EvictionPolicy::NoEviction,
             node_timeout: Millis(3000),

@@ -1,10 +1,11 @@
 //! Forgetting jobs: ACKJOB, FASTACK, DELJOB (commands.md 8.1 to 8.3).
 
 use super::Engine;
+use super::effect::Effects;
 use super::job::JobIndex;
 use super::reply::Reply;
 use super::request::JobState;
-use crate::types::{ArgList, NodeIndex, NodeSet};
+use crate::types::{ArgList, JobId, NodeId, NodeIndex, NodeSet};
 
 impl Engine {
     /// ACKJOB: how many of the jobs were known here and not yet acknowledged.
@@ -43,4 +44,20 @@ impl Engine {
             self.forget(index);
         }
     }
+
+    pub(super) fn set_ack(
+        &mut self,
+        _sender: NodeIndex,
+        _job: JobId,
+        _nodes_known: u32,
+        _digest: u32,
+        _out: &mut Effects,
+    ) {
+    }
+
+    pub(super) fn got_ack(&mut self, _sender: NodeIndex, _job: JobId, _known: bool, _out: &mut Effects) {}
+
+    pub(super) fn del_job_message(&mut self, _job: JobId, _out: &mut Effects) {}
+
+    pub(super) fn holders(&mut self, _job: JobId, _nodes: &[NodeId]) {}
 }

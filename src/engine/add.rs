@@ -24,7 +24,7 @@ impl Engine {
             delivered: NodeSet::only(NodeIndex::MYSELF),
             delay,
             retry,
-            replicate,
+            replicate: u8::try_from(replicate).unwrap_or(u8::MAX),
             ..Job::new(id, ctime, name, body)
         });
         self.account_for(index);

@@ -22,7 +22,7 @@ impl Engine {
         JobDetails {
             id: job.id,
             state: job.state,
-            replicate: job.replicate,
+            replicate: u16::from(job.replicate),
             ttl: life,
             ctime: job.ctime,
             delay: job.delay.millis(),
@@ -38,9 +38,9 @@ impl Engine {
         }
     }
 
-    /// The identities of a set of nodes; alone, the set can only hold this node.
+    /// The identities of a set of nodes.
     fn node_ids(&self, nodes: NodeSet) -> Vec<NodeId> {
-        nodes.iter().map(|_| self.nodes.me()).collect()
+        nodes.iter().map(|node| self.nodes.table.id(node)).collect()
     }
 
     pub(super) fn queue_len(&self, name: &[u8]) -> Reply {

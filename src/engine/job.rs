@@ -41,8 +41,10 @@ pub(crate) struct Job {
     pub(crate) state: JobState,
     /// What this node has told, and will tell, the others about it.
     pub(crate) flags: JobFlags,
-    /// Copies asked for.
-    pub(crate) replicate: u16,
+    /// Copies asked for; a cluster has fewer nodes than this can count.
+    pub(crate) replicate: u8,
+    /// How often the collection of an acknowledged job was tried, up to a limit.
+    pub(crate) collections: u8,
     /// When it goes (back) to its queue unless it is acknowledged first; NEVER: not by itself.
     pub(crate) requeue_at: UnixMillis,
     /// When it is forgotten, acknowledged or not.
@@ -91,6 +93,7 @@ impl Job {
             links: Links::NONE,
             ticket: Job::NO_TICKET,
             replicate: 1,
+            collections: 0,
             nacks: 0,
             additional_deliveries: 0,
             state: JobState::Active,
@@ -152,12 +155,19 @@ impl JobFlags {
     pub(crate) const NONE: JobFlags = JobFlags(0);
     /// Broadcast QUEUED when this node next queues the job.
     pub(crate) const ANNOUNCED: JobFlags = JobFlags(1);
+    /// Broadcast WILLQUEUE before this node next queues the job.
+    pub(crate) const WARNS: JobFlags = JobFlags(2);
     /// This node delivered the job at least once. Never sent.
     pub(crate) const DELIVERED: JobFlags = JobFlags(4);
 
     /// Whether all of `flags` are set.
     pub(crate) const fn contains(self, flags: JobFlags) -> bool {
         self.0 & flags.0 == flags.0
+    }
+
+    /// Clears `flags`.
+    pub(crate) fn remove(&mut self, flags: JobFlags) {
+        self.0 &= !flags.0;
     }
 
     /// Sets `flags`.

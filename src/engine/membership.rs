@@ -5,29 +5,41 @@ use rand::Rng as _;
 use super::Engine;
 use super::effect::{Effect, Effects};
 use super::input::ClientId;
+use super::node_table::NodeTable;
 use super::reply::{ClusterInfo, HelloNode, Refusal, Reply};
 use super::request::ClusterRequest;
 use crate::bus::{NodeFlags, NodeLine, NodesConf};
-use crate::types::{NodeId, UnixMillis, limits};
+use crate::types::{NodeId, UnixMillis};
+use std::net::{IpAddr, SocketAddr};
 
 /// HELLO's number for a node that should be used, and for one that should not.
 const PRIORITY_GOOD: u8 = 1;
 const PRIORITY_LEAVING: u8 = 100;
 
-/// The table of nodes. Row 0 is this node; a node alone is a cluster of one.
+/// Which nodes there are.
 #[derive(Debug)]
 pub(super) struct Membership {
-    me: NodeId,
-    leaving: bool,
+    pub(super) table: NodeTable,
+    pub(super) ip: Option<IpAddr>,
+    pub(super) leaving: bool,
+    pub(super) messages_sent: u64,
+    pub(super) messages_received: u64,
 }
 
 impl Membership {
-    pub(super) fn new(me: NodeId, leaving: bool) -> Membership {
-        Membership { me, leaving }
+    pub(super) fn new(conf: &NodesConf, seed: u64, _now: UnixMillis) -> Membership {
+        let myself = conf.myself().expect("a node table names its owner");
+        Membership {
+            table: NodeTable::new(myself.id, seed),
+            ip: None,
+            leaving: myself.flags.has(NodeFlags::LEAVING),
+            messages_sent: 0,
+            messages_received: 0,
+        }
     }
 
     pub(super) fn me(&self) -> NodeId {
-        self.me
+        self.table.me()
     }
 
     pub(super) fn is_leaving(&self) -> bool {
@@ -36,21 +48,21 @@ impl Membership {
 
     /// Members, this node and failing ones included.
     pub(super) fn size(&self) -> u64 {
-        1
+        self.table.size()
     }
 
     /// Whether nobody else is known.
     pub(super) fn is_alone(&self) -> bool {
-        self.size() == 1
+        self.table.is_alone()
     }
 
-    /// Other members that could take a copy now.
+    /// How many other members could take a copy now.
     pub(super) fn reachable(&self) -> u64 {
-        self.size() - 1
+        u64::from(self.table.reachable().len())
     }
 
     pub(super) fn default_replicate(&self) -> u16 {
-        self.size().min(u64::from(limits::DEFAULT_REPLICATE_MAX)) as u16
+        self.table.default_replicate()
     }
 }
 
@@ -58,18 +70,20 @@ impl Engine {
     pub(super) fn cluster(&mut self, client: ClientId, request: ClusterRequest, out: &mut Effects) {
         let reply = match request {
             ClusterRequest::Nodes => Reply::Nodes(Box::new(self.nodes_conf())),
-            ClusterRequest::MyId => Reply::NodeId(self.nodes.me),
+            ClusterRequest::Meet { .. } => Reply::Ok,
+            ClusterRequest::MyId => Reply::NodeId(self.nodes.me()),
             ClusterRequest::Info => Reply::ClusterInfo(Box::new(self.cluster_info())),
             ClusterRequest::SaveConfig => {
                 self.save_nodes(out);
                 Reply::Ok
             }
-            ClusterRequest::Forget { id } if id == self.nodes.me => Reply::Refused(Refusal::ForgetMyself),
+            ClusterRequest::Forget { id } if id == self.nodes.me() => Reply::Refused(Refusal::ForgetMyself),
             ClusterRequest::Forget { id } => Reply::Refused(Refusal::UnknownNode(id)),
             ClusterRequest::Reset { hard } => {
                 self.flush(out);
                 if hard {
-                    self.nodes.me = self.new_node_id();
+                    let me = self.new_node_id();
+                    self.nodes.table.rename_me(me);
                 }
                 self.save_nodes(out);
                 Reply::Ok
@@ -87,12 +101,14 @@ impl Engine {
         out.reply(client, reply);
     }
 
+    pub(super) fn meet_seeds(&mut self, _seeds: Vec<SocketAddr>) {}
+
     /// The node table as it is stored and shown.
     pub fn nodes_conf(&self) -> NodesConf {
         let mut flags = NodeFlags::MYSELF;
         flags.set(NodeFlags::LEAVING, self.nodes.leaving);
         let myself = NodeLine {
-            id: self.nodes.me,
+            id: self.nodes.me(),
             ip: None,
             port: self.settings.port,
             flags,
@@ -124,7 +140,7 @@ impl Engine {
 
     pub(super) fn hello(&self) -> Reply {
         let priority = if self.nodes.leaving { PRIORITY_LEAVING } else { PRIORITY_GOOD };
-        let myself = HelloNode { id: self.nodes.me, ip: None, port: self.settings.port, priority };
-        Reply::Hello { me: self.nodes.me, nodes: vec![myself] }
+        let myself = HelloNode { id: self.nodes.me(), ip: None, port: self.settings.port, priority };
+        Reply::Hello { me: self.nodes.me(), nodes: vec![myself] }
     }
 }

@@ -20,23 +20,34 @@ mod audit;
 mod awake_wheel;
 mod blocking;
 mod effect;
+mod failure;
+mod federation;
+mod gossip;
+mod inbox;
 mod input;
 mod inspect;
 mod job;
 mod job_table;
+mod links;
 mod membership;
 mod memory;
+mod node_table;
+mod outbox;
 mod queue;
 mod queue_table;
+mod replication;
 mod reply;
 mod request;
 mod requeue;
 mod scan;
 mod settings;
+mod sweep;
+mod tombstones;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
+use crate::bus::NodesConf;
 use crate::types::{Ctime, NodeId, UnixMillis};
 use awake_wheel::AwakeWheel;
 use blocking::Waiters;
@@ -46,8 +57,8 @@ use membership::Membership;
 use memory::Memory;
 use queue_table::QueueTable;
 
-pub use effect::{BodyRef, Effect, Effects, JobRow, Rows};
-pub use input::{ClientId, Control, Input};
+pub use effect::{BodyRef, Effect, Effects, Image, Images, JobRow, Outgoing, Rows, SendTo};
+pub use input::{ClientId, Control, Input, LinkId, PeerLinkId, Via};
 pub use memory::{MemoryLevel, MemoryUse};
 pub use reply::{ClusterInfo, HelloNode, JobDetails, QueueDetails, Refusal, Reply};
 pub use request::{
@@ -87,8 +98,8 @@ pub struct Engine {
 const TIMERS_PER_ADVANCE: usize = 1000;
 
 impl Engine {
-    /// An engine without jobs. `me` is this node's identity; `leaving` is what the node table says of it.
-    pub fn new(settings: EngineSettings, me: NodeId, leaving: bool, seed: Seed, now: UnixMillis) -> Engine {
+    /// An engine without jobs. `nodes` is what the node table of the last run says, or [`NodesConf::alone`].
+    pub fn new(settings: EngineSettings, nodes: &NodesConf, seed: Seed, now: UnixMillis) -> Engine {
         let mut ids = StdRng::from_seed(seed.0);
         let mut chance_seed = seed.0;
         // Any other seed will do, as long as it follows from the first.
@@ -97,7 +108,7 @@ impl Engine {
         Engine {
             settings,
             now,
-            nodes: Membership::new(me, leaving),
+            nodes: Membership::new(nodes, table_seed, now),
             jobs: JobTable::new(table_seed),
             queues: QueueTable::new(table_seed),
             waiters: Waiters::new(table_seed),
@@ -118,6 +129,10 @@ impl Engine {
         match input {
             Input::Request { client, request } => self.request(client, request, out),
             Input::ClientGone { client } => self.client_gone(client),
+            Input::LinkUp { link } => self.link_up(link, out),
+            Input::LinkDown { link } => self.link_down(link),
+            Input::Message { via, header, message } => self.message(via, header, message, out),
+            Input::Control(Control::Seeds(seeds)) => self.meet_seeds(seeds),
             Input::Control(Control::Settings(settings)) => {
                 self.settings = settings;
                 self.relieve_memory();

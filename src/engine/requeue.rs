@@ -4,10 +4,12 @@
 use rand::Rng as _;
 
 use super::Engine;
+use super::effect::Effects;
 use super::job::{Job, JobFlags, JobIndex};
 use super::reply::{Refusal, Reply};
 use super::request::{JobState, PauseState};
-use crate::types::{ArgList, JobId, Millis, UnixMillis};
+use crate::bus::{Counts, Totals};
+use crate::types::{ArgList, JobId, Millis, NodeIndex, Span32, UnixMillis};
 
 /// Why a job is queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +179,24 @@ impl Engine {
         }
         Reply::Pause(state)
     }
+
+    pub(super) fn enqueue_message(&mut self, _job: JobId, _delay: Span32, _out: &mut Effects) {}
+
+    pub(super) fn queued_message(
+        &mut self,
+        _sender: NodeIndex,
+        _job: JobId,
+        _counts: Counts,
+        _totals: Option<Totals>,
+        _out: &mut Effects,
+    ) {
+    }
+
+    pub(super) fn will_queue(&mut self, _sender: NodeIndex, _job: JobId, _out: &mut Effects) {}
+
+    pub(super) fn working_message(&mut self, _sender: NodeIndex, _job: JobId, _out: &mut Effects) {}
+
+    pub(super) fn pause_message(&mut self, _queue: &[u8], _input: bool, _output: bool) {}
 
     /// Applies `act` to each job of the list that this node knows, and counts for how many it was true.
     pub(super) fn count_jobs(

@@ -32,7 +32,7 @@ use mio::Poll;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
-use crate::bus::{NodeFlags, NodesConf};
+use crate::bus::NodesConf;
 use crate::command::{CommandTable, RenameError};
 use crate::config::{Config, Loaded, Problem, Warning};
 use crate::engine::{Engine, Seed};
@@ -183,14 +183,20 @@ fn assemble(
     let nodes_path = config.path_of(config.cluster_config_file.path());
     let (mut nodes_file, nodes) = NodesFile::open(&nodes_path).map_err(ServeError::Nodes)?;
     let listeners = open_listeners(&config).map_err(ServeError::Listen)?;
-    let (me, leaving) = identity_of(nodes.as_ref(), &identity);
-    let engine = Engine::new(config.engine(), me, leaving, Seed(seed), now);
-    match nodes {
-        None => tracing::info!("No cluster configuration found, I'm {me}"),
-        Some(_) => tracing::info!("Node configuration loaded, I'm {me}"),
-    }
+    let nodes = match nodes {
+        Some(nodes) => {
+            tracing::info!("Node configuration loaded, I'm {}", nodes.myself().expect("it was checked").id);
+            nodes
+        }
+        None => {
+            let me = new_identity(&identity);
+            tracing::info!("No cluster configuration found, I'm {me}");
+            NodesConf::alone(me, config.port)
+        }
+    };
+    let engine = Engine::new(config.engine(), &nodes, Seed(seed), now);
     // Even if nothing has changed: that it cannot be saved is better known now than when something has.
-    let saved = nodes_file.save(&nodes.unwrap_or_else(|| engine.nodes_conf()));
+    let saved = nodes_file.save(&nodes);
     saved.map_err(|error| ServeError::Nodes(NodesFileError::Io(nodes_path, error)))?;
     let run_id = identity[20..].iter().map(|byte| format!("{byte:02x}")).collect();
     let mut operator = Operator::new(&config, now, log, run_id);
@@ -210,16 +216,11 @@ fn open_listeners(config: &Config) -> Result<Vec<Listener>, ListenError> {
     Ok(listeners)
 }
 
-/// This node's identity: the one it had, or a new one.
-fn identity_of(nodes: Option<&NodesConf>, random: &[u8; 40]) -> (NodeId, bool) {
-    match nodes.and_then(NodesConf::myself) {
-        Some(me) => (me.id, me.flags.has(NodeFlags::LEAVING)),
-        None => {
-            let mut bytes = [0; 20];
-            bytes.copy_from_slice(&random[..20]);
-            (NodeId::from_bytes(bytes), false)
-        }
-    }
+/// The identity of a node that had none.
+fn new_identity(random: &[u8; 40]) -> NodeId {
+    let mut bytes = [0; 20];
+    bytes.copy_from_slice(&random[..20]);
+    NodeId::from_bytes(bytes)
 }
 
 fn run(mut server: Server, start_dir: &Path) -> Result<ExitCode, ServeError> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use disque::bus::{Counts, Features, Gossip, Header, MAX_JOBS, Message, NodeFlags};
+use disque::bus::{Counts, Features, Gossip, Header, MAX_JOBS, Message, NodeFlags, Notice};
 use disque::types::{BodyArg, Ctime, Form, JobId, JobImage, Millis, NodeId, Span32, UnixMillis};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -16,7 +16,9 @@ pub fn header() -> impl Strategy<Value = Header> {
     let features = proptest::option::of(any::<u32>().prop_map(Features::from_bits));
     (node_id(), any::<u16>(), any::<bool>(), features).prop_map(|(sender, port, leaving, features)| Header {
         sender,
+        ip: None,
         port,
+        bus_port: None,
         leaving,
         features,
     })
@@ -45,15 +47,18 @@ pub fn message(now: UnixMillis) -> impl Strategy<Value = Message<'static>> {
 fn about_one_job() -> impl Strategy<Value = Message<'static>> {
     let counts = (any::<bool>(), any::<bool>()).prop_map(|(nack, delivery)| Counts { nack, delivery });
     (job_id(), span(), counts, any::<u32>(), any::<bool>(), 0..8).prop_map(
-        |(job, delay, counts, nodes_known, known, which)| match which {
-            0 => Message::GotJob { job },
-            1 => Message::Enqueue { job, delay },
-            2 => Message::Queued { job, counts },
-            3 => Message::SetAck { job, nodes_known },
-            4 => Message::WillQueue { job },
-            5 => Message::GotAck { job, known },
-            6 => Message::DelJob { job },
-            _ => Message::Working { job },
+        |(job, delay, counts, nodes_known, known, which)| {
+            let notice = match which {
+                0 => Notice::GotJob,
+                1 => Notice::Enqueue { delay },
+                2 => Notice::Queued { counts, totals: None },
+                3 => Notice::SetAck { nodes_known, digest: 0 },
+                4 => Notice::WillQueue,
+                5 => Notice::GotAck { known },
+                6 => Notice::DelJob,
+                _ => Notice::Working,
+            };
+            Message::Notice { job, notice }
         },
     )
 }
@@ -108,6 +113,7 @@ fn gossip_list() -> impl Strategy<Value = Vec<Gossip>> {
         pong_received,
         ip,
         port,
+        bus_port: None,
         flags: NodeFlags::from_bits(flags),
     });
     vec(gossip, 0..6)
