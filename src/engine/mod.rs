@@ -22,7 +22,9 @@ mod blocking;
 mod effect;
 mod failure;
 mod federation;
+mod forgotten;
 mod gossip;
+mod handshake;
 mod inbox;
 mod input;
 mod inspect;
@@ -40,6 +42,7 @@ mod reply;
 mod request;
 mod requeue;
 mod scan;
+mod seeds;
 mod settings;
 mod sweep;
 mod tombstones;
@@ -140,6 +143,7 @@ impl Engine {
             Input::Control(Control::ShellMemory(bytes)) => self.memory.shell = bytes,
         }
         self.settle(out);
+        self.save_changed_nodes(out);
     }
 
     /// Does what is due; bounded per call. If more is due, [`Engine::next_deadline`] says so.
@@ -151,15 +155,15 @@ impl Engine {
         }
         self.time_out_waiters(out);
         self.retire_idle_queues();
+        self.tick_nodes(out);
         self.settle(out);
+        self.save_changed_nodes(out);
     }
 
     /// When [`Engine::advance`] must be called at the latest; exact or early, never late.
     pub fn next_deadline(&self) -> Option<UnixMillis> {
-        [self.wheel.next_deadline(), self.waiters.next_deadline(), self.next_idle_check()]
-            .into_iter()
-            .flatten()
-            .min()
+        let jobs = [self.wheel.next_deadline(), self.waiters.next_deadline(), self.next_idle_check()];
+        jobs.into_iter().chain([self.nodes.next_deadline()]).flatten().min()
     }
 
     fn request(&mut self, client: ClientId, request: Request<'_>, out: &mut Effects) {
