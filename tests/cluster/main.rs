@@ -1,4 +1,11 @@
-//! Engines in one process that make a cluster: joining, failing, moving, leaving, forgetting, and the odd ones.
+//! Engines in one process that make a cluster: joining, failing, moving, leaving, forgetting, and the life of a job on
+//! several nodes.
 
+mod acks;
+mod contest;
+mod copies;
+mod federation;
 mod joining;
 mod net;
+mod repair;
+mod talk;

@@ -6,12 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use disque::bus::{FrameWriter, Header, Message, NodeFlags, NodeLine, NodesConf};
+use disque::bus::{Features, FrameWriter, Header, Message, NodeFlags, NodeLine, NodesConf, decode};
 use disque::engine::{
     ClientId, ClusterInfo, ClusterRequest, Control, Effect, Effects, Engine, EngineSettings, HelloNode,
     Input, LinkId, PeerLinkId, Reply, Request, Seed, SendTo, Via,
 };
 use disque::types::{Millis, NodeId, UnixMillis};
+
+use crate::talk;
 
 pub const START: UnixMillis = UnixMillis(1_800_000_000_000);
 const LATENCY: Millis = Millis(1);
@@ -33,6 +35,10 @@ pub struct Node {
     pub opened: Vec<(UnixMillis, SocketAddr)>,
     /// Features told to the driver, by link.
     pub features: Vec<(LinkId, bool)>,
+    /// It speaks and understands only what Disque 1.0-rc1 does.
+    pub rc1: bool,
+    peers: BTreeMap<LinkId, Option<Features>>,
+    pub clients: BTreeMap<ClientId, Vec<String>>,
 }
 
 struct Wire {
@@ -45,7 +51,7 @@ struct Wire {
 enum Event {
     Up { place: Place, link: LinkId },
     Down { place: Place, link: LinkId },
-    Frame { to: Place, via: Via, header: Header, message: Message<'static> },
+    Frame { to: Place, via: Via, bytes: Vec<u8> },
 }
 
 #[derive(Default)]
@@ -79,7 +85,7 @@ impl Net {
     pub fn of(count: usize) -> Net {
         let mut net = Net { now: START, ..Net::default() };
         for n in 1..=count {
-            net.add(n, EngineSettings { maxmemory: 0, ..EngineSettings::default() });
+            net.add_node(n, EngineSettings { maxmemory: 0, ..EngineSettings::default() });
         }
         net
     }
@@ -97,7 +103,7 @@ impl Net {
         net
     }
 
-    pub fn add(&mut self, n: usize, settings: EngineSettings) -> Place {
+    pub fn add_node(&mut self, n: usize, settings: EngineSettings) -> Place {
         let conf = NodesConf::alone(id(n), settings.port);
         self.start(ip(n), settings, conf)
     }
@@ -117,6 +123,9 @@ impl Net {
             bytes_sent: 0,
             opened: Vec::new(),
             features: Vec::new(),
+            rc1: false,
+            peers: BTreeMap::new(),
+            clients: BTreeMap::new(),
         });
         self.nodes.len() - 1
     }
@@ -139,6 +148,27 @@ impl Net {
             (self.nodes[place].ip, self.nodes[place].settings.clone(), self.nodes[place].disk.clone());
         let disk = NodesConf::parse(disk.to_string().as_bytes()).expect("what is stored can be read");
         self.start(ip, settings, disk)
+    }
+
+    /// A node speaks and understands only what Disque 1.0-rc1 does, from now on; the others notice.
+    pub fn turn_rc1(&mut self, place: Place, rc1: bool) {
+        self.nodes[place].rc1 = rc1;
+        self.run(Millis(16_000));
+    }
+
+    /// The link that one node has to another is gone, and does not come back.
+    pub fn cut_link(&mut self, from: Place, to: Place) {
+        self.cuts.insert((from, to));
+        let gone: Vec<LinkId> = self
+            .wires
+            .iter()
+            .filter(|wire| wire.from == from && wire.to == to)
+            .map(|wire| wire.link)
+            .collect();
+        self.wires.retain(|wire| wire.from != from || wire.to != to);
+        for link in gone {
+            self.step(from, Input::LinkDown { link });
+        }
     }
 
     pub fn cut(&mut self, from: Place, to: Place) {
@@ -189,15 +219,29 @@ impl Net {
             match entry.remove() {
                 Event::Up { place, link } => self.step(place, Input::LinkUp { link }),
                 Event::Down { place, link } => self.step(place, Input::LinkDown { link }),
-                Event::Frame { to, via, header, message } => {
-                    *self.delivered.entry(message.name()).or_default() += 1;
-                    self.step(to, Input::Message { via, header: &header, message });
-                }
+                Event::Frame { to, via, bytes } => self.receive(to, via, &bytes),
             }
         }
     }
 
-    fn step(&mut self, place: Place, input: Input<'_>) {
+    fn receive(&mut self, to: Place, via: Via, bytes: &[u8]) {
+        let (mut header, messages) = decode(bytes, self.now).expect("nodes send frames that can be read");
+        if self.nodes[to].rc1 {
+            header.features = None;
+        }
+        for message in messages {
+            let message = message.expect("nodes send messages that can be read");
+            *self.delivered.entry(message.name()).or_default() += 1;
+            self.step(to, Input::Message { via, header: &header, message });
+        }
+    }
+
+    pub fn new_client(&mut self) -> ClientId {
+        self.next += 1;
+        ClientId(self.next + 1000)
+    }
+
+    pub fn step(&mut self, place: Place, input: Input<'_>) {
         if !self.nodes[place].up {
             return;
         }
@@ -213,7 +257,10 @@ impl Net {
         let mut saves = 0;
         for effect in effects.iter() {
             match effect {
-                Effect::Reply { .. } => {}
+                Effect::Reply { client, reply } => {
+                    let text = talk::text_of(reply, effects);
+                    self.nodes[place].clients.entry(*client).or_default().push(text);
+                }
                 Effect::SaveNodes(conf) => {
                     saves += 1;
                     self.nodes[place].disk = (**conf).clone();
@@ -229,6 +276,7 @@ impl Net {
                 }
                 Effect::PeerFeatures { link, features } => {
                     self.nodes[place].features.push((*link, features.is_some()));
+                    self.nodes[place].peers.insert(*link, *features);
                 }
                 Effect::Send { to, message } => self.send(place, *to, effects.message(message)),
             }
@@ -253,10 +301,15 @@ impl Net {
     }
 
     fn send(&mut self, sender: Place, to: SendTo, message: Message<'_>) {
-        let header = self.nodes[sender].engine.header();
+        let mut header = self.nodes[sender].engine.header();
         let mut writer = FrameWriter::new();
-        writer.set_features(header.features);
-        writer.push(&header, &message, self.now);
+        if let SendTo::Own(link) = to {
+            writer.set_features(self.nodes[sender].peers.get(&link).copied().flatten());
+        }
+        if self.nodes[sender].rc1 {
+            header.features = None;
+        }
+        assert!(writer.push(&header, &message, self.now), "the peer knows {}", message.name());
         self.nodes[sender].frames_sent += 1;
         self.nodes[sender].bytes_sent += writer.pending();
         let wire = match to {
@@ -275,8 +328,8 @@ impl Net {
         if lost || self.cuts.contains(&(sender, receiver)) {
             return;
         }
-        let message = owned(message);
-        self.schedule(Event::Frame { to: receiver, via, header, message });
+        let bytes = writer.bytes().to_vec();
+        self.schedule(Event::Frame { to: receiver, via, bytes });
     }
 
     fn schedule(&mut self, event: Event) {
@@ -316,7 +369,7 @@ impl Net {
         self.request(place, Request::Cluster(request))
     }
 
-    fn request(&mut self, place: Place, request: Request<'_>) -> Reply {
+    pub fn request(&mut self, place: Place, request: Request<'_>) -> Reply {
         let mut effects = Effects::new();
         let input = Input::Request { client: ClientId(1), request };
         self.nodes[place].engine.step(self.now, input, &mut effects);
@@ -406,15 +459,5 @@ fn copy(reply: &Reply) -> Reply {
         Reply::Hello { me, nodes } => Reply::Hello { me: *me, nodes: nodes.clone() },
         Reply::Refused(refusal) => Reply::Refused(*refusal),
         reply => panic!("no answer to CLUSTER or HELLO: {reply:?}"),
-    }
-}
-
-fn owned(message: Message<'_>) -> Message<'static> {
-    match message {
-        Message::Ping { gossip } => Message::Ping { gossip },
-        Message::Pong { gossip } => Message::Pong { gossip },
-        Message::Meet { gossip } => Message::Meet { gossip },
-        Message::Fail { node } => Message::Fail { node },
-        other => panic!("no jobs in these tests, but {}", other.name()),
     }
 }
