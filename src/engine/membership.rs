@@ -147,13 +147,16 @@ impl Membership {
     pub(super) fn audit(&self) -> Result<(), String> {
         self.table.audit()?;
         let rows = self.table.iter().filter_map(|(_, node)| node.link);
-        let mut links: Vec<_> =
-            rows.chain(self.handshakes.iter().filter_map(|handshake| handshake.link)).map(|link| link.id).collect();
+        let mut links: Vec<_> = rows
+            .chain(self.handshakes.iter().filter_map(|handshake| handshake.link))
+            .map(|link| link.id)
+            .collect();
         links.sort_unstable();
         if links.windows(2).any(|two| two[0] == two[1]) {
             return Err(format!("a link has two owners: {links:?}"));
         }
-        if let Some((_, node)) = self.table.iter().find(|(_, node)| !node.is_member() && node.link.is_some()) {
+        if let Some((_, node)) = self.table.iter().find(|(_, node)| !node.is_member() && node.link.is_some())
+        {
             return Err(format!("{} is no member and has a link", node.id));
         }
         for (at, handshake) in self.handshakes.iter().enumerate() {

@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use disque::bus::{Header, Message, NodeFlags, NodeLine, NodesConf, encode};
 use disque::engine::{
-    ClientId, ClusterInfo, ClusterRequest, Control, Effect, Effects, Engine, EngineSettings, HelloNode, Input, LinkId,
-    PeerLinkId, Reply, Request, Seed, SendTo, Via,
+    ClientId, ClusterInfo, ClusterRequest, Control, Effect, Effects, Engine, EngineSettings, HelloNode,
+    Input, LinkId, PeerLinkId, Reply, Request, Seed, SendTo, Via,
 };
 use disque::types::{Millis, NodeId, UnixMillis};
 
@@ -24,6 +24,10 @@ pub struct Node {
     pub settings: EngineSettings,
     pub ip: IpAddr,
     pub up: bool,
+    /// How far its clock is ahead of that of the test.
+    pub skew: Millis,
+    /// Whether its headers are those of RC1, which says nothing about itself but its client port.
+    pub is_rc1: bool,
     /// What it stored last.
     pub disk: NodesConf,
     pub saves: usize,
@@ -40,6 +44,8 @@ struct Wire {
     link: LinkId,
     to: Place,
     peer_link: PeerLinkId,
+    /// Nothing passes any more, and neither side knows.
+    is_dead: bool,
 }
 
 enum Event {
@@ -111,6 +117,8 @@ impl Net {
             settings,
             ip,
             up: true,
+            skew: Millis(0),
+            is_rc1: false,
             disk,
             saves: 0,
             frames_sent: 0,
@@ -133,6 +141,15 @@ impl Net {
         }
     }
 
+    /// The process stands still: its connections stay, but nobody reads or writes.
+    pub fn freeze(&mut self, place: Place) {
+        self.nodes[place].up = false;
+    }
+
+    pub fn thaw(&mut self, place: Place) {
+        self.nodes[place].up = true;
+    }
+
     /// Starts a killed node again with its disk. It has a new place; the old one stays dead.
     pub fn restart(&mut self, place: Place) -> Place {
         let (ip, settings, disk) =
@@ -147,6 +164,16 @@ impl Net {
 
     pub fn heal(&mut self) {
         self.cuts.clear();
+    }
+
+    /// All connections that there are die without a sign, as when a firewall loses its state.
+    pub fn wear_out(&mut self) {
+        self.wires.iter_mut().for_each(|wire| wire.is_dead = true);
+    }
+
+    /// Lets time pass in which nothing happens anywhere, as if all machines slept.
+    pub fn skip(&mut self, span: Millis) {
+        self.now += span;
     }
 
     /// Lets time pass.
@@ -172,16 +199,18 @@ impl Net {
 
     fn next_time(&self) -> Option<UnixMillis> {
         let events = self.events.keys().next().map(|(at, _)| *at);
-        let engines = self.nodes.iter().filter(|node| node.up).filter_map(|node| node.engine.next_deadline());
+        let living = self.nodes.iter().filter(|node| node.up);
+        let engines = living.filter_map(|node| Some(node.engine.next_deadline()? - node.skew));
         engines.chain(events).min()
     }
 
     fn turn(&mut self) {
         for place in 0..self.nodes.len() {
             let node = &mut self.nodes[place];
-            if node.up && node.engine.next_deadline().is_some_and(|at| at <= self.now) {
+            let now = self.now + node.skew;
+            if node.up && node.engine.next_deadline().is_some_and(|at| at <= now) {
                 let mut effects = Effects::new();
-                node.engine.advance(self.now, &mut effects);
+                node.engine.advance(now, &mut effects);
                 self.perform(place, &effects);
             }
         }
@@ -198,11 +227,13 @@ impl Net {
     }
 
     fn step(&mut self, place: Place, input: Input<'_>) {
+        // What comes for a process that stands still is taken for lost; the peers ask again.
         if !self.nodes[place].up {
             return;
         }
         let mut effects = Effects::new();
-        self.nodes[place].engine.step(self.now, input, &mut effects);
+        let now = self.now + self.nodes[place].skew;
+        self.nodes[place].engine.step(now, input, &mut effects);
         self.perform(place, &effects);
         if let Err(why) = self.nodes[place].engine.audit() {
             panic!("node {place}: {why}");
@@ -248,12 +279,15 @@ impl Net {
             return;
         }
         self.next += 1;
-        self.wires.push(Wire { from, link, to, peer_link: PeerLinkId(self.next) });
+        self.wires.push(Wire { from, link, to, peer_link: PeerLinkId(self.next), is_dead: false });
         self.schedule(Event::Up { place: from, link });
     }
 
     fn send(&mut self, sender: Place, to: SendTo, message: Message<'_>) {
-        let header = self.nodes[sender].engine.header();
+        let mut header = self.nodes[sender].engine.header();
+        if self.nodes[sender].is_rc1 {
+            header = Header { features: None, ip: None, bus_port: None, ..header };
+        }
         let mut bytes = Vec::new();
         encode(&header, &message, self.now, &mut bytes);
         self.nodes[sender].frames_sent += 1;
@@ -271,7 +305,7 @@ impl Net {
             SendTo::Peer(_) => (wire.from, Via::Own(wire.link)),
         };
         let lost = self.lose.as_mut().is_some_and(|lose| lose(sender, receiver, &message));
-        if lost || self.cuts.contains(&(sender, receiver)) {
+        if lost || wire.is_dead || self.cuts.contains(&(sender, receiver)) {
             return;
         }
         let message = owned(message);
@@ -295,7 +329,8 @@ impl Net {
         let via = Via::Peer { link: PeerLinkId(self.next), from, to: self.nodes[place].ip };
         let mut effects = Effects::new();
         let input = Input::Message { via, header, message };
-        self.nodes[place].engine.step(self.now, input, &mut effects);
+        let now = self.now + self.nodes[place].skew;
+        self.nodes[place].engine.step(now, input, &mut effects);
         self.perform(place, &effects);
         self.nodes[place].engine.audit().expect("nothing contradicts itself");
         let answers = effects.iter().filter_map(|effect| match effect {
@@ -318,7 +353,8 @@ impl Net {
     fn request(&mut self, place: Place, request: Request<'_>) -> Reply {
         let mut effects = Effects::new();
         let input = Input::Request { client: ClientId(1), request };
-        self.nodes[place].engine.step(self.now, input, &mut effects);
+        let now = self.now + self.nodes[place].skew;
+        self.nodes[place].engine.step(now, input, &mut effects);
         self.perform(place, &effects);
         self.nodes[place].engine.audit().expect("nothing contradicts itself");
         let reply = effects.iter().find_map(|effect| match effect {
@@ -371,7 +407,9 @@ impl Net {
 
     pub fn hello(&mut self, place: Place, node: NodeId) -> HelloNode {
         match self.request(place, Request::Hello) {
-            Reply::Hello { nodes, .. } => nodes.into_iter().find(|line| line.id == node).expect("it is known"),
+            Reply::Hello { nodes, .. } => {
+                nodes.into_iter().find(|line| line.id == node).expect("it is known")
+            }
             reply => panic!("{reply:?}"),
         }
     }
@@ -388,7 +426,9 @@ impl Net {
 
     /// Frames and bytes that all nodes have sent.
     pub fn traffic(&self) -> (usize, usize) {
-        self.nodes.iter().fold((0, 0), |(frames, bytes), node| (frames + node.frames_sent, bytes + node.bytes_sent))
+        self.nodes
+            .iter()
+            .fold((0, 0), |(frames, bytes), node| (frames + node.frames_sent, bytes + node.bytes_sent))
     }
 }
 
