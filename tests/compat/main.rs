@@ -8,6 +8,7 @@ mod frames;
 mod nodes;
 mod probes;
 mod properties;
+mod reactions;
 mod records;
 mod show;
 mod vectors;
