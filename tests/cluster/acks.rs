@@ -9,7 +9,7 @@ use crate::net::Net;
 fn an_acknowledged_job_is_forgotten_everywhere_by_six_messages() {
     for place in 0..3 {
         let mut net = Net::cluster(3);
-        let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 60");
+        let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 60");
         net.delivered.clear();
         assert_eq!(net.say(place, &format!("ACKJOB {job}")), ":1");
         net.run(Millis(20));
@@ -26,7 +26,7 @@ fn an_acknowledged_job_is_forgotten_everywhere_by_six_messages() {
 fn a_node_that_was_away_learns_of_the_acknowledgement_as_soon_as_it_is_back() {
     // W27: RC1 tells it up to three minutes later.
     let mut net = Net::cluster(3);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 120");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 120");
     for place in [0, 1] {
         net.cut(place, 2);
         net.cut(2, place);
@@ -42,7 +42,7 @@ fn a_node_that_was_away_learns_of_the_acknowledgement_as_soon_as_it_is_back() {
 fn an_acknowledgement_at_a_node_that_is_no_holder_waits_for_all_holders() {
     // W2: RC1 compares the sizes of two sets, and forgets one confirmation too early.
     let mut net = Net::cluster(4);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 5");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 5");
     let outsider = (0..4).find(|place| net.show(*place, &job, "state").is_none()).expect("one holds no copy");
     let away = (1..4).find(|place| *place != outsider).expect("another holder");
     // The outsider imports the job, as its consumer asks for it.
@@ -65,7 +65,7 @@ fn an_acknowledgement_at_a_node_that_is_no_holder_waits_for_all_holders() {
 #[test]
 fn lists_of_equal_length_and_different_content_are_told_apart() {
     let mut net = Net::cluster(4);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 60");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 60");
     // A third holder that only one of the two knows.
     net.say(0, &format!("DEQUEUE {job}"));
     net.say(0, &format!("ENQUEUE {job}"));
@@ -85,7 +85,7 @@ fn lists_of_equal_length_and_different_content_are_told_apart() {
 #[test]
 fn an_acknowledgement_of_an_unknown_job_finds_it() {
     let mut net = Net::cluster(4);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 1 RETRY 60");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 1 RETRY 60");
     assert_eq!(net.say(3, &format!("ACKJOB {job}")), ":0", "it is not known there");
     net.run(Millis(3_000));
     assert_eq!(net.jobs(), 0);
@@ -94,7 +94,7 @@ fn an_acknowledgement_of_an_unknown_job_finds_it() {
 #[test]
 fn an_acknowledgement_of_an_unknown_job_waits_for_the_holder_that_is_away() {
     let mut net = Net::cluster(3);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 1 RETRY 5");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 1 RETRY 5");
     for place in [1, 2] {
         net.cut(0, place);
         net.cut(place, 0);
@@ -123,7 +123,7 @@ fn an_acknowledgement_of_a_job_that_nobody_has_is_dropped_when_all_have_said_so(
 #[test]
 fn an_acknowledged_at_most_once_job_is_forgotten_by_its_holder() {
     let mut net = Net::cluster(2);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 1 RETRY 0");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 1 RETRY 0");
     assert_eq!(net.take(0, "q"), Some(job.clone()));
     net.say(1, &format!("ACKJOB {job}"));
     net.run(Millis(10));
@@ -134,7 +134,7 @@ fn an_acknowledged_at_most_once_job_is_forgotten_by_its_holder() {
 fn a_forgotten_node_is_not_waited_for() {
     // W11: RC1 tries until the job's life ends.
     let mut net = Net::cluster(3);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 600 TTL 86400");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 600 TTL 86400");
     net.kill(2);
     assert_eq!(net.say(0, &format!("ACKJOB {job}")), ":1");
     net.run(Millis(10_000));
@@ -150,7 +150,7 @@ fn a_forgotten_node_is_not_waited_for() {
 fn acknowledged_is_final_even_if_the_job_is_sent_again() {
     // W6: RC1 queues an acknowledged job that another node sends.
     let mut net = Net::cluster(2);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 600");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 600");
     net.lose = Some(Box::new(|_, _, message| {
         matches!(message, Message::Notice { notice: Notice::SetAck { .. }, .. })
     }));
@@ -166,11 +166,11 @@ fn acknowledged_is_final_even_if_the_job_is_sent_again() {
 #[test]
 fn fastack_deletes_everywhere_without_asking_back() {
     let mut net = Net::cluster(3);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 3");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3");
     assert_eq!(net.say(1, &format!("FASTACK {job}")), ":1");
     net.run(Millis(10));
     assert_eq!(net.jobs(), 0);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 1");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 1");
     assert_eq!(net.say(1, &format!("FASTACK {job}")), ":0");
     net.run(Millis(10));
     assert_eq!(net.jobs(), 0);
@@ -179,7 +179,7 @@ fn fastack_deletes_everywhere_without_asking_back() {
 #[test]
 fn deljob_deletes_here_only() {
     let mut net = Net::cluster(3);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 3");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3");
     assert_eq!(net.say(1, &format!("DELJOB {job}")), ":1");
     net.run(Millis(10));
     assert_eq!(net.states(&job), ["queued", "-", "active"]);

@@ -22,7 +22,7 @@ fn deliveries(net: &mut Net, span: Millis) -> usize {
 #[test]
 fn a_job_that_waits_is_queued_at_one_node_however_long() {
     let mut net = Net::cluster(3);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 2");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 2");
     for _ in 0..50 {
         net.run(Millis(700));
         assert_eq!(net.states(&job), ["queued", "active", "active"]);
@@ -36,7 +36,7 @@ fn the_lease_starts_at_delivery_on_all_nodes() {
     // W1: RC1 delivers a job again soon after it was handed out, if it had waited.
     for waits in [0, 500, 1000, 1900, 2500, 3900] {
         let mut net = Net::cluster(3);
-        let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 4");
+        let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 4");
         net.run(Millis(waits));
         assert_eq!(net.take(0, "q"), Some(job.clone()));
         let begin = net.now;
@@ -50,7 +50,7 @@ fn the_lease_starts_at_delivery_on_all_nodes() {
 #[test]
 fn working_keeps_a_job_from_coming_back() {
     let mut net = Net::cluster(3);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 2");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 2");
     assert_eq!(net.take(0, "q"), Some(job.clone()));
     for turn in 0..20 {
         net.run(Millis(1500));
@@ -65,7 +65,7 @@ fn working_keeps_a_job_from_coming_back() {
 #[test]
 fn when_the_node_of_the_worker_dies_another_delivers_the_job() {
     let mut net = Net::cluster(3);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 3");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 3");
     assert_eq!(net.take(0, "q"), Some(job));
     net.kill(0);
     net.run(Millis(2_000));
@@ -75,7 +75,7 @@ fn when_the_node_of_the_worker_dies_another_delivers_the_job() {
 #[test]
 fn a_nacked_job_is_delivered_again_at_once_and_counted_everywhere() {
     let mut net = Net::cluster(3);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 60");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 60");
     for round in 1..4 {
         assert_eq!(net.take(0, "q"), Some(job.clone()));
         assert_eq!(net.say(0, &format!("NACK {job}")), ":1");
@@ -90,7 +90,7 @@ fn a_nacked_job_is_delivered_again_at_once_and_counted_everywhere() {
 fn counts_that_a_cut_link_lost_are_made_up() {
     // W20: RC1 counts messages, and loses what it does not hear.
     let mut net = Net::cluster(2);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 60");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 60");
     net.cut(0, 1);
     for _ in 0..3 {
         assert_eq!(net.take(0, "q"), Some(job.clone()));
@@ -108,7 +108,7 @@ fn counts_that_a_cut_link_lost_are_made_up() {
 #[test]
 fn two_halves_that_queued_a_job_agree_on_one_when_they_meet_again() {
     let mut net = Net::cluster(2);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 2");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 2");
     net.cut(0, 1);
     net.cut(1, 0);
     net.run(Millis(4_000));
@@ -124,7 +124,7 @@ fn a_mixed_cluster_delivers_once_too() {
     for rc1 in [0, 1, 2] {
         let mut net = Net::cluster(3);
         net.turn_rc1(rc1, true);
-        let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 2");
+        let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 2");
         net.run(Millis(30_000));
         assert_eq!(net.states(&job), ["queued", "active", "active"], "RC1 at {rc1}");
         assert_eq!(net.take(0, "q"), Some(job.clone()));

@@ -25,7 +25,7 @@ fn a_producer_is_answered_when_the_copies_are_confirmed_and_not_before() {
 #[test]
 fn three_copies_are_the_default_of_a_large_cluster() {
     let mut net = Net::cluster(5);
-    let job = net.add(0, "ADDJOB q hello 1000");
+    let job = net.add_job(0, "ADDJOB q hello 1000");
     assert_eq!(net.holders(&job), 3);
 }
 
@@ -37,7 +37,7 @@ fn a_silent_node_is_replaced_by_another_after_50_ms() {
     net.set_short_of_memory(2, true);
     for _ in 0..5 {
         let begin = net.now;
-        let job = net.add(0, "ADDJOB q hello 5000 REPLICATE 2 RETRY 60");
+        let job = net.add_job(0, "ADDJOB q hello 5000 REPLICATE 2 RETRY 60");
         assert!(net.now.since(begin) <= Millis(120), "{:?}", net.now.since(begin));
         assert_eq!(net.states(&job), ["queued", "-", "-", "active"]);
     }
@@ -110,7 +110,7 @@ fn asynchronous_copies_exist_a_moment_after_the_answer() {
 fn asynchronous_copies_that_were_lost_are_made_anew() {
     let mut net = Net::cluster(3);
     net.lose = Some(Box::new(|_, _, message| matches!(message, Message::ReplJob { .. })));
-    let job = net.add(0, "ADDJOB q hello 0 REPLICATE 3 ASYNC");
+    let job = net.add_job(0, "ADDJOB q hello 0 REPLICATE 3 ASYNC");
     net.run(Millis(1000));
     assert_eq!(net.holders(&job), 1);
     net.lose = None;
@@ -121,7 +121,7 @@ fn asynchronous_copies_that_were_lost_are_made_anew() {
 #[test]
 fn a_delayed_job_is_queued_once_and_by_its_first_node() {
     let mut net = Net::cluster(3);
-    let job = net.add(1, "ADDJOB q hello 1000 REPLICATE 3 DELAY 10 RETRY 60");
+    let job = net.add_job(1, "ADDJOB q hello 1000 REPLICATE 3 DELAY 10 RETRY 60");
     assert_eq!(net.states(&job), ["active"; 3]);
     net.run(Millis(9_000));
     assert_eq!(net.states(&job), ["active"; 3]);
@@ -138,7 +138,7 @@ fn a_node_that_leaves_places_jobs_elsewhere_and_keeps_none() {
     assert_eq!(net.say(0, "CLUSTER LEAVING yes"), "+OK");
     net.run(Millis(100));
     for line in ["ADDJOB q hello 1000 REPLICATE 2 RETRY 60", "ADDJOB q hello 0 REPLICATE 2 RETRY 60 ASYNC"] {
-        let job = net.add(0, line);
+        let job = net.add_job(0, line);
         net.run(Millis(10));
         let states = net.states(&job);
         assert_eq!(states[0], "-");
@@ -159,7 +159,7 @@ fn an_at_most_once_job_that_is_placed_elsewhere_is_delivered() {
         net.run(Millis(1000));
         for line in ["ADDJOB q hello 1000 REPLICATE 1 RETRY 0", "ADDJOB q hello 0 REPLICATE 1 RETRY 0 ASYNC"]
         {
-            net.add(0, line);
+            net.add_job(0, line);
             net.run(Millis(10));
             let taken: Vec<_> = (0..3).filter_map(|place| net.take(place, "q")).collect();
             net.run(Millis(1000));
@@ -174,7 +174,7 @@ fn an_at_most_once_job_with_a_delay_that_is_placed_elsewhere_is_delivered_then()
     let mut net = Net::cluster(2);
     net.say(0, "CLUSTER LEAVING yes");
     net.run(Millis(100));
-    net.add(0, "ADDJOB q hello 1000 REPLICATE 1 RETRY 0 DELAY 5");
+    net.add_job(0, "ADDJOB q hello 1000 REPLICATE 1 RETRY 0 DELAY 5");
     net.run(Millis(4_900));
     assert_eq!(net.take(1, "q"), None);
     net.run(Millis(200));
@@ -201,7 +201,7 @@ fn a_late_copy_of_a_job_that_is_over_is_not_kept() {
     net.lose = Some(Box::new(move |_, to, message| {
         to == 2 && matches!(message, Message::ReplJob { .. }) && std::mem::take(&mut first)
     }));
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 60");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 60");
     net.lose = None;
     assert_eq!(net.say(0, &format!("ACKJOB {job}")), ":1");
     net.run(Millis(100));

@@ -13,7 +13,7 @@ fn a_blocked_consumer_is_served_from_another_node_within_some_round_trips() {
         let client = net.tell(2, "GETJOB FROM q");
         net.run(Millis(wait));
         let begin = net.now;
-        let job = net.add(0, "ADDJOB q hello 0 REPLICATE 1");
+        let job = net.add_job(0, "ADDJOB q hello 0 REPLICATE 1");
         let answer = net.await_answer(2, client, Millis(1000)).expect("it is served");
         assert_eq!(job_in(&answer), Some(job.clone()));
         assert!(
@@ -30,7 +30,7 @@ fn a_blocked_consumer_is_served_from_another_node_within_some_round_trips() {
 #[test]
 fn a_consumer_finds_what_already_waits_elsewhere() {
     let mut net = Net::cluster(3);
-    let job = net.add(0, "ADDJOB q hello 0 REPLICATE 1");
+    let job = net.add_job(0, "ADDJOB q hello 0 REPLICATE 1");
     let client = net.tell(2, "GETJOB FROM q");
     let answer = net.await_answer(2, client, Millis(100)).expect("it is served");
     assert_eq!(job_in(&answer), Some(job));
@@ -42,7 +42,7 @@ fn a_node_that_waits_for_jobs_of_rc1_asks_as_rc1_does() {
     net.turn_rc1(0, true);
     let client = net.tell(1, "GETJOB FROM q");
     net.run(Millis(100));
-    let job = net.add(0, "ADDJOB q hello 0 REPLICATE 1");
+    let job = net.add_job(0, "ADDJOB q hello 0 REPLICATE 1");
     let answer =
         net.await_answer(1, client, Millis(5000)).expect("the second question comes after 4 s at most");
     assert_eq!(job_in(&answer), Some(job));
@@ -51,7 +51,7 @@ fn a_node_that_waits_for_jobs_of_rc1_asks_as_rc1_does() {
 #[test]
 fn an_imported_job_is_a_job_held() {
     let mut net = Net::cluster(2);
-    let job = net.add(0, "ADDJOB q hello 0 REPLICATE 1 RETRY 3");
+    let job = net.add_job(0, "ADDJOB q hello 0 REPLICATE 1 RETRY 3");
     let client = net.tell(1, "GETJOB FROM q");
     net.await_answer(1, client, Millis(100)).expect("it is served");
     for place in 0..2 {
@@ -68,7 +68,7 @@ fn an_imported_job_is_a_job_held() {
 #[test]
 fn an_at_most_once_job_leaves_its_source() {
     let mut net = Net::cluster(2);
-    let job = net.add(0, "ADDJOB q hello 0 REPLICATE 1 RETRY 0");
+    let job = net.add_job(0, "ADDJOB q hello 0 REPLICATE 1 RETRY 0");
     let client = net.tell(1, "GETJOB FROM q");
     net.await_answer(1, client, Millis(100)).expect("it is served");
     net.run(Millis(10));
@@ -79,7 +79,7 @@ fn an_at_most_once_job_leaves_its_source() {
 fn one_question_does_not_empty_a_queue() {
     let mut net = Net::cluster(2);
     for _ in 0..10 {
-        net.add(0, "ADDJOB q hello 0 REPLICATE 1");
+        net.add_job(0, "ADDJOB q hello 0 REPLICATE 1");
     }
     let client = net.tell(1, "GETJOB FROM q");
     net.await_answer(1, client, Millis(100)).expect("it is served");
@@ -92,7 +92,7 @@ fn one_question_does_not_empty_a_queue() {
 fn a_consumer_elsewhere_drains_a_queue_without_pauses() {
     let mut net = Net::cluster(3);
     for _ in 0..500 {
-        net.add(0, "ADDJOB q hello 0 REPLICATE 1 RETRY 600");
+        net.add_job(0, "ADDJOB q hello 0 REPLICATE 1 RETRY 600");
     }
     let begin = net.now;
     for _ in 0..500 {
@@ -109,7 +109,7 @@ fn a_consumer_elsewhere_drains_a_queue_without_pauses() {
 #[test]
 fn a_queue_that_is_paused_in_output_gives_nothing_away() {
     let mut net = Net::cluster(2);
-    net.add(0, "ADDJOB q hello 0 REPLICATE 1");
+    net.add_job(0, "ADDJOB q hello 0 REPLICATE 1");
     net.say(0, "PAUSE q out");
     let client = net.tell(1, "GETJOB FROM q");
     assert_eq!(net.await_answer(1, client, Millis(1000)), None);
@@ -120,7 +120,7 @@ fn a_queue_that_is_paused_in_output_gives_nothing_away() {
 #[test]
 fn a_leaving_node_does_not_ask_but_gives() {
     let mut net = Net::cluster(2);
-    let job = net.add(0, "ADDJOB q hello 0 REPLICATE 1");
+    let job = net.add_job(0, "ADDJOB q hello 0 REPLICATE 1");
     net.say(0, "CLUSTER LEAVING yes");
     net.run(Millis(100));
     assert!(net.say(0, "GETJOB FROM empty").starts_with("-LEAVING"));
@@ -133,7 +133,7 @@ fn a_leaving_node_does_not_ask_but_gives() {
 fn a_job_does_not_leave_when_there_is_no_way_to_the_one_who_asks() {
     // Defect 8: RC1 takes it out of the queue and loses it.
     let mut net = Net::cluster(2);
-    let job = net.add(0, "ADDJOB q hello 0 REPLICATE 1 RETRY 0");
+    let job = net.add_job(0, "ADDJOB q hello 0 REPLICATE 1 RETRY 0");
     net.cut_link(0, 1);
     net.tell(1, "GETJOB FROM q");
     net.run(Millis(5));
@@ -153,7 +153,7 @@ fn waiting_for_ten_minutes_makes_no_burst_of_questions() {
 fn the_import_rate_is_shown() {
     let mut net = Net::cluster(2);
     for _ in 0..20 {
-        net.add(0, "ADDJOB q hello 0 REPLICATE 1");
+        net.add_job(0, "ADDJOB q hello 0 REPLICATE 1");
     }
     let client = net.tell(1, "GETJOB COUNT 3 FROM q");
     net.await_answer(1, client, Millis(1000)).expect("it is served");

@@ -26,6 +26,10 @@ pub struct Node {
     pub settings: EngineSettings,
     pub ip: IpAddr,
     pub up: bool,
+    /// How far its clock is ahead of that of the test.
+    pub skew: Millis,
+    /// Whether its headers are those of RC1, which says nothing about itself but its client port.
+    pub is_rc1: bool,
     /// What it stored last.
     pub disk: NodesConf,
     pub saves: usize,
@@ -35,8 +39,6 @@ pub struct Node {
     pub opened: Vec<(UnixMillis, SocketAddr)>,
     /// Features told to the driver, by link.
     pub features: Vec<(LinkId, bool)>,
-    /// It speaks and understands only what Disque 1.0-rc1 does.
-    pub rc1: bool,
     peers: BTreeMap<LinkId, Option<Features>>,
     pub clients: BTreeMap<ClientId, Vec<String>>,
 }
@@ -46,6 +48,8 @@ struct Wire {
     link: LinkId,
     to: Place,
     peer_link: PeerLinkId,
+    /// Nothing passes any more, and neither side knows.
+    is_dead: bool,
 }
 
 enum Event {
@@ -85,7 +89,7 @@ impl Net {
     pub fn of(count: usize) -> Net {
         let mut net = Net { now: START, ..Net::default() };
         for n in 1..=count {
-            net.add_node(n, EngineSettings { maxmemory: 0, ..EngineSettings::default() });
+            net.add(n, EngineSettings { maxmemory: 0, ..EngineSettings::default() });
         }
         net
     }
@@ -103,7 +107,7 @@ impl Net {
         net
     }
 
-    pub fn add_node(&mut self, n: usize, settings: EngineSettings) -> Place {
+    pub fn add(&mut self, n: usize, settings: EngineSettings) -> Place {
         let conf = NodesConf::alone(id(n), settings.port);
         self.start(ip(n), settings, conf)
     }
@@ -117,13 +121,14 @@ impl Net {
             settings,
             ip,
             up: true,
+            skew: Millis(0),
+            is_rc1: false,
             disk,
             saves: 0,
             frames_sent: 0,
             bytes_sent: 0,
             opened: Vec::new(),
             features: Vec::new(),
-            rc1: false,
             peers: BTreeMap::new(),
             clients: BTreeMap::new(),
         });
@@ -142,6 +147,15 @@ impl Net {
         }
     }
 
+    /// The process stands still: its connections stay, but nobody reads or writes.
+    pub fn freeze(&mut self, place: Place) {
+        self.nodes[place].up = false;
+    }
+
+    pub fn thaw(&mut self, place: Place) {
+        self.nodes[place].up = true;
+    }
+
     /// Starts a killed node again with its disk. It has a new place; the old one stays dead.
     pub fn restart(&mut self, place: Place) -> Place {
         let (ip, settings, disk) =
@@ -152,7 +166,7 @@ impl Net {
 
     /// A node speaks and understands only what Disque 1.0-rc1 does, from now on; the others notice.
     pub fn turn_rc1(&mut self, place: Place, rc1: bool) {
-        self.nodes[place].rc1 = rc1;
+        self.nodes[place].is_rc1 = rc1;
         self.run(Millis(16_000));
     }
 
@@ -179,6 +193,16 @@ impl Net {
         self.cuts.clear();
     }
 
+    /// All connections that there are die without a sign, as when a firewall loses its state.
+    pub fn wear_out(&mut self) {
+        self.wires.iter_mut().for_each(|wire| wire.is_dead = true);
+    }
+
+    /// Lets time pass in which nothing happens anywhere, as if all machines slept.
+    pub fn skip(&mut self, span: Millis) {
+        self.now += span;
+    }
+
     /// Lets time pass.
     pub fn run(&mut self, span: Millis) {
         let end = self.now + span;
@@ -202,16 +226,18 @@ impl Net {
 
     fn next_time(&self) -> Option<UnixMillis> {
         let events = self.events.keys().next().map(|(at, _)| *at);
-        let engines = self.nodes.iter().filter(|node| node.up).filter_map(|node| node.engine.next_deadline());
+        let living = self.nodes.iter().filter(|node| node.up);
+        let engines = living.filter_map(|node| Some(node.engine.next_deadline()? - node.skew));
         engines.chain(events).min()
     }
 
     fn turn(&mut self) {
         for place in 0..self.nodes.len() {
             let node = &mut self.nodes[place];
-            if node.up && node.engine.next_deadline().is_some_and(|at| at <= self.now) {
+            let now = self.now + node.skew;
+            if node.up && node.engine.next_deadline().is_some_and(|at| at <= now) {
                 let mut effects = Effects::new();
-                node.engine.advance(self.now, &mut effects);
+                node.engine.advance(now, &mut effects);
                 self.perform(place, &effects);
             }
         }
@@ -226,7 +252,7 @@ impl Net {
 
     fn receive(&mut self, to: Place, via: Via, bytes: &[u8]) {
         let (mut header, messages) = decode(bytes, self.now).expect("nodes send frames that can be read");
-        if self.nodes[to].rc1 {
+        if self.nodes[to].is_rc1 {
             header.features = None;
         }
         for message in messages {
@@ -242,11 +268,13 @@ impl Net {
     }
 
     pub fn step(&mut self, place: Place, input: Input<'_>) {
+        // What comes for a process that stands still is taken for lost; the peers ask again.
         if !self.nodes[place].up {
             return;
         }
         let mut effects = Effects::new();
-        self.nodes[place].engine.step(self.now, input, &mut effects);
+        let now = self.now + self.nodes[place].skew;
+        self.nodes[place].engine.step(now, input, &mut effects);
         self.perform(place, &effects);
         if let Err(why) = self.nodes[place].engine.audit() {
             panic!("node {place}: {why}");
@@ -296,7 +324,7 @@ impl Net {
             return;
         }
         self.next += 1;
-        self.wires.push(Wire { from, link, to, peer_link: PeerLinkId(self.next) });
+        self.wires.push(Wire { from, link, to, peer_link: PeerLinkId(self.next), is_dead: false });
         self.schedule(Event::Up { place: from, link });
     }
 
@@ -306,8 +334,8 @@ impl Net {
         if let SendTo::Own(link) = to {
             writer.set_features(self.nodes[sender].peers.get(&link).copied().flatten());
         }
-        if self.nodes[sender].rc1 {
-            header.features = None;
+        if self.nodes[sender].is_rc1 {
+            header = Header { features: None, ip: None, bus_port: None, ..header };
         }
         assert!(writer.push(&header, &message, self.now), "the peer knows {}", message.name());
         self.nodes[sender].frames_sent += 1;
@@ -325,7 +353,7 @@ impl Net {
             SendTo::Peer(_) => (wire.from, Via::Own(wire.link)),
         };
         let lost = self.lose.as_mut().is_some_and(|lose| lose(sender, receiver, &message));
-        if lost || self.cuts.contains(&(sender, receiver)) {
+        if lost || wire.is_dead || self.cuts.contains(&(sender, receiver)) {
             return;
         }
         let bytes = writer.bytes().to_vec();
@@ -349,7 +377,8 @@ impl Net {
         let via = Via::Peer { link: PeerLinkId(self.next), from, to: self.nodes[place].ip };
         let mut effects = Effects::new();
         let input = Input::Message { via, header, message };
-        self.nodes[place].engine.step(self.now, input, &mut effects);
+        let now = self.now + self.nodes[place].skew;
+        self.nodes[place].engine.step(now, input, &mut effects);
         self.perform(place, &effects);
         self.nodes[place].engine.audit().expect("nothing contradicts itself");
         let answers = effects.iter().filter_map(|effect| match effect {
@@ -372,7 +401,8 @@ impl Net {
     pub fn request(&mut self, place: Place, request: Request<'_>) -> Reply {
         let mut effects = Effects::new();
         let input = Input::Request { client: ClientId(1), request };
-        self.nodes[place].engine.step(self.now, input, &mut effects);
+        let now = self.now + self.nodes[place].skew;
+        self.nodes[place].engine.step(now, input, &mut effects);
         self.perform(place, &effects);
         self.nodes[place].engine.audit().expect("nothing contradicts itself");
         let reply = effects.iter().find_map(|effect| match effect {

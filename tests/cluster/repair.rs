@@ -8,7 +8,7 @@ use crate::net::Net;
 fn when_a_holder_fails_its_copies_are_made_elsewhere() {
     let mut net = Net::cluster(5);
     let jobs: Vec<String> =
-        (0..20).map(|_| net.add(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 600")).collect();
+        (0..20).map(|_| net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 600")).collect();
     net.kill(0);
     net.run(Millis(60_000));
     for job in &jobs {
@@ -23,7 +23,7 @@ fn when_a_holder_fails_its_copies_are_made_elsewhere() {
 #[test]
 fn a_forgotten_holder_is_replaced() {
     let mut net = Net::cluster(4);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 600");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 600");
     let gone = (1..4).find(|place| net.show(*place, &job, "state").is_some()).expect("a copy");
     net.kill(gone);
     let id = net.nodes[gone].engine.me();
@@ -37,7 +37,7 @@ fn a_forgotten_holder_is_replaced() {
 #[test]
 fn a_node_that_is_back_changes_nothing_about_jobs_with_enough_copies() {
     let mut net = Net::cluster(3);
-    let job = net.add(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 600");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 600");
     net.cut(0, 2);
     net.cut(2, 0);
     net.run(Millis(30_000));

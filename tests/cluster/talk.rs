@@ -66,7 +66,7 @@ impl Net {
     }
 
     /// Adds a job; its ID.
-    pub fn add(&mut self, place: Place, line: &str) -> String {
+    pub fn add_job(&mut self, place: Place, line: &str) -> String {
         let answer = self.say(place, line);
         answer.strip_prefix('+').unwrap_or_else(|| panic!("{line}: {answer}")).to_owned()
     }
