@@ -38,6 +38,12 @@ const ORDER: [Parameter; Parameter::ALL.len()] = [
     Parameter::Bind,
     Parameter::AppendFileName,
     Parameter::ClusterConfigFile,
+    Parameter::ClusterPort,
+    Parameter::ClusterSeeds,
+    Parameter::ClusterAnnounceIp,
+    Parameter::ClusterAnnouncePort,
+    Parameter::ClusterAnnounceBusPort,
+    Parameter::ClusterLinkSendbufLimit,
 ];
 
 /// What stands for the password in answers to patterns.

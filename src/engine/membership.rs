@@ -129,7 +129,8 @@ impl Engine {
         NodeId::from_bytes(bytes)
     }
 
-    fn cluster_info(&self) -> ClusterInfo {
+    /// What CLUSTER INFO tells.
+    pub fn cluster_info(&self) -> ClusterInfo {
         ClusterInfo {
             known_nodes: self.nodes.size(),
             reachable_nodes: self.nodes.reachable(),

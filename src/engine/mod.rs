@@ -47,7 +47,8 @@ mod tombstones;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::bus::NodesConf;
+use crate::bus::{Features, Header, NodesConf};
+use crate::types::limits::BUS_PORT_OFFSET;
 use crate::types::{Ctime, NodeId, UnixMillis};
 use awake_wheel::AwakeWheel;
 use blocking::Waiters;
@@ -249,6 +250,24 @@ impl Engine {
     /// Whether this client waits for an answer.
     pub fn is_blocked(&self, client: ClientId) -> bool {
         self.waiters.contains(client)
+    }
+
+    /// What every frame of this node says about it.
+    pub fn header(&self) -> Header {
+        let EngineSettings { port, bus_port, announce_ip, .. } = self.settings;
+        Header {
+            sender: self.nodes.me(),
+            ip: announce_ip,
+            port,
+            bus_port: (port.checked_add(BUS_PORT_OFFSET) != Some(bus_port)).then_some(bus_port),
+            leaving: self.nodes.is_leaving(),
+            features: Some(Features::OURS),
+        }
+    }
+
+    /// Whether no other node is a member.
+    pub fn is_alone(&self) -> bool {
+        self.nodes.is_alone()
     }
 
     /// This node's identity.

@@ -9,6 +9,7 @@ mod support;
 mod tools;
 
 mod bulky;
+mod bus;
 mod clients;
 mod crowd;
 mod lifetime;
