@@ -19,6 +19,8 @@ mod receive;
 mod seeds;
 mod send;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -163,6 +165,22 @@ impl Bus {
         self.connecting.insert((connect_by, slot));
     }
 
+    /// The own link that is connected now, if it is.
+    fn finish_connecting(&mut self, slot: u32, registry: &Registry) -> Option<LinkId> {
+        let link = self.links.get_mut(slot)?;
+        match (link.is_connected(), &mut link.side) {
+            (Ok(true), Side::Own { id, connect_by, .. }) => {
+                connect_by.take().map(|at| self.connecting.remove(&(at, slot)));
+                Some(*id)
+            }
+            (Ok(_), _) => None,
+            (Err(error), _) => {
+                self.lose(slot, registry, &error.to_string());
+                None
+            }
+        }
+    }
+
     /// The turn is over: slots that were left in it may be used again.
     pub(super) fn recycle_slots(&mut self) {
         self.links.recycle();
@@ -296,20 +314,11 @@ impl Server {
 
     /// Tells the engine if a connection is there now. False if it is not.
     fn finish_connecting(&mut self, slot: u32) -> bool {
-        let Some(link) = self.bus.links.get_mut(slot) else { return false };
-        match (link.is_connected(), &mut link.side) {
-            (Ok(true), Side::Own { id, connect_by, .. }) => {
-                let link = *id;
-                connect_by.take().map(|at| self.bus.connecting.remove(&(at, slot)));
-                self.step(Input::LinkUp { link }, u32::MAX);
-                true
-            }
-            (Ok(connected), _) => connected,
-            (Err(error), _) => {
-                self.bus.lose(slot, self.poll.registry(), &error.to_string());
-                false
-            }
+        let up = self.bus.finish_connecting(slot, self.poll.registry());
+        if let Some(link) = up {
+            self.step(Input::LinkUp { link }, u32::MAX);
         }
+        up.is_some()
     }
 
     /// Nodes connect to this one.

@@ -99,7 +99,7 @@ impl Bus {
     }
 
     /// Writes what the socket takes.
-    fn write(&mut self, slot: u32, registry: &Registry) {
+    pub(super) fn write(&mut self, slot: u32, registry: &Registry) {
         let Some(link) = self.links.get_mut(slot) else { return };
         if !link.is_up() {
             return;
