@@ -13,6 +13,10 @@ pub enum Dropped {
     Identity,
     /// Jobs that cannot be read, or a wrong number of them.
     Job,
+    /// It was damaged on its way.
+    Checksum,
+    /// A message of a batch that cannot be read; those behind it went with it.
+    Batch,
 }
 
 /// Why a link was ended by this node.
@@ -43,8 +47,15 @@ pub struct BusTraffic {
 
 impl Dropped {
     /// All reasons, in the order of INFO.
-    pub const ALL: [Dropped; 5] =
-        [Dropped::Version, Dropped::UnknownType, Dropped::Length, Dropped::Identity, Dropped::Job];
+    pub const ALL: [Dropped; 7] = [
+        Dropped::Version,
+        Dropped::UnknownType,
+        Dropped::Length,
+        Dropped::Identity,
+        Dropped::Job,
+        Dropped::Checksum,
+        Dropped::Batch,
+    ];
 
     /// The name in INFO.
     pub const fn name(self) -> &'static str {
@@ -54,6 +65,8 @@ impl Dropped {
             Dropped::Length => "length",
             Dropped::Identity => "identity",
             Dropped::Job => "job",
+            Dropped::Checksum => "checksum",
+            Dropped::Batch => "batch",
         }
     }
 }
@@ -159,7 +172,7 @@ mod tests {
         traffic.count_message_in();
         traffic.count_message_out();
         let (mut names, totals): (Vec<String>, Vec<u64>) = traffic.fields().unzip();
-        assert_eq!(totals, [3, 2, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(totals, [3, 2, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
         names.sort();
         names.dedup();
         assert_eq!(names.len(), totals.len());

@@ -107,7 +107,8 @@ fn the_default_text_has_every_field_in_its_place() {
         "cluster_stats_frames_sent:0", "cluster_stats_frames_received:0", "cluster_stats_messages_sent:0",
         "cluster_stats_messages_received:0", "cluster_frames_dropped_version:0",
         "cluster_frames_dropped_unknown_type:0", "cluster_frames_dropped_length:0",
-        "cluster_frames_dropped_identity:0", "cluster_frames_dropped_job:1", "cluster_links_cut_garbage:0",
+        "cluster_frames_dropped_identity:0", "cluster_frames_dropped_job:1",
+        "cluster_frames_dropped_checksum:0", "cluster_frames_dropped_batch:0", "cluster_links_cut_garbage:0",
         "cluster_links_cut_stalled:0", "cluster_links_cut_overflow:0", "cluster_links_cut_too_many:1",
     ]);
     assert_eq!(info(|_| {}, None), expected);

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use disque::bus::{FrameReader, Header, MAX_FRAME_LEN, Message, Notice, encode};
+use disque::bus::{FrameReader, FrameWriter, Header, MAX_FRAME_LEN, Message, Notice};
 use disque::resp::Value;
 use disque::types::{JobId, NodeId, UnixMillis};
 
@@ -55,9 +55,9 @@ fn stranger() -> Header {
 /// A frame about a job, from a node that nobody knows.
 fn frame() -> Vec<u8> {
     let job = JobId::parse(b"D-0c663106-bWHBrzNlbRXCPLdRNbU5WnQm-003d").expect("it is an ID");
-    let mut frame = Vec::new();
-    encode(&stranger(), &Message::Notice { job, notice: Notice::GotJob }, UnixMillis(0), &mut frame);
-    frame
+    let mut writer = FrameWriter::new();
+    writer.push(&stranger(), &Message::Notice { job, notice: Notice::GotJob }, UnixMillis(0));
+    writer.bytes().to_vec()
 }
 
 /// The beginning of a frame of this length.

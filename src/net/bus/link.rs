@@ -8,8 +8,7 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use super::output::LinkOutput;
-use crate::bus::{FrameReader, MAX_FRAME_LEN};
+use crate::bus::{FrameReader, FrameWriter, MAX_FRAME_LEN};
 use crate::engine::{LinkId, PeerLinkId, Via};
 use crate::net::client::ReadEnd;
 use crate::types::UnixMillis;
@@ -20,7 +19,7 @@ pub(super) struct Link {
     pub(super) side: Side,
     pub(super) stream: TcpStream,
     pub(super) reader: FrameReader,
-    pub(super) output: LinkOutput,
+    pub(super) output: FrameWriter,
     /// The socket may have bytes to read; edge-triggered readiness will not say so again.
     pub(super) readable: bool,
     /// The other end will send nothing more: a short read is not the last one.
@@ -68,7 +67,7 @@ impl Link {
             side,
             stream,
             reader: FrameReader::new(MAX_FRAME_LEN),
-            output: LinkOutput::default(),
+            output: FrameWriter::new(),
             readable: false,
             hung_up: false,
             dirty: false,

@@ -14,7 +14,6 @@
 
 mod link;
 mod log_limit;
-mod output;
 mod receive;
 mod seeds;
 mod send;

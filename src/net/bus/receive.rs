@@ -14,6 +14,9 @@ use crate::types::{Millis, UnixMillis};
 /// another node cause.
 const BUDGET_BYTES: usize = 256 * 1024;
 const BUDGET_MESSAGES: usize = 2048;
+/// Most messages that are taken of one frame. Nodes close their batches at 64 KiB, and the shortest message takes two
+/// bytes.
+const MAX_BATCH_MESSAGES: usize = 32 * 1024;
 /// A link that uses up its share for so long without a pause is worth a line in the log.
 const BUSY: Millis = Millis(5_000);
 
@@ -90,19 +93,43 @@ impl Server {
                     return Stop::Gone;
                 }
             };
-            self.bus.traffic.count_frame_in();
-            *share -= 1;
-            match decode(frame, self.now) {
-                Ok((header, message)) => {
+            let messages = self.take_frame(slot, via, frame);
+            *share = share.saturating_sub(messages.max(1));
+            if self.bus.links.get(slot).is_none() {
+                return Stop::Gone;
+            }
+        }
+    }
+
+    /// Hands the messages of one frame to the engine; how many there were.
+    fn take_frame(&mut self, slot: u32, via: Via, frame: &[u8]) -> usize {
+        self.bus.traffic.count_frame_in();
+        let (header, messages) = match decode(frame, self.now) {
+            Ok(frame) => frame,
+            Err(error) => {
+                self.drop_frame(slot, error);
+                return 0;
+            }
+        };
+        if let Some(link) = self.bus.links.get_mut(slot) {
+            link.output.set_features(header.features);
+        }
+        let mut count = 0;
+        for message in messages.take(MAX_BATCH_MESSAGES) {
+            match message {
+                Ok(message) => {
                     self.bus.traffic.count_message_in();
                     self.step(Input::Message { via, header: &header, message }, u32::MAX);
-                    if self.bus.links.get(slot).is_none() {
-                        return Stop::Gone;
-                    }
                 }
                 Err(error) => self.drop_frame(slot, error),
             }
+            count += 1;
+            // What a node says on a link that the engine has just given up is not heard.
+            if self.bus.links.get(slot).is_none() {
+                break;
+            }
         }
+        count
     }
 
     fn after_share(&mut self, slot: u32) {
@@ -179,5 +206,7 @@ fn reason(error: BusError) -> Dropped {
         | BusError::Signature
         | BusError::FrameTooShort { .. }
         | BusError::FrameTooLong { .. } => Dropped::Length,
+        BusError::Checksum { .. } => Dropped::Checksum,
+        BusError::InBatch { .. } => Dropped::Batch,
     }
 }

@@ -73,7 +73,9 @@ impl Bus {
             return;
         }
         let Some(link) = self.links.get_mut(slot) else { return };
-        link.output.push(header, message, by.now);
+        if !link.output.push(header, message, by.now) {
+            return;
+        }
         self.traffic.count_message_out();
         self.traffic.count_frames_out(link.output.take_frames());
         self.mark_dirty(slot);

@@ -104,7 +104,8 @@ fn what_is_said_on_a_link_arrives_in_order_and_at_once() {
         let n = peer.read(&mut bytes).unwrap();
         reader.feed(&bytes[..n]);
         while let Some(frame) = reader.next_frame().unwrap() {
-            let (header, message) = decode(frame, NOW).unwrap();
+            let (header, mut messages) = decode(frame, NOW).unwrap();
+            let message = messages.next().unwrap().unwrap();
             assert_eq!(header.sender, self::header().sender);
             let Message::NeedJobs { count, .. } = message else { panic!("{message:?}") };
             counts.push(count);
