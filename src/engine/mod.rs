@@ -22,7 +22,9 @@ mod blocking;
 mod effect;
 mod failure;
 mod federation;
+mod forgotten;
 mod gossip;
+mod handshake;
 mod inbox;
 mod input;
 mod inspect;
@@ -40,6 +42,7 @@ mod reply;
 mod request;
 mod requeue;
 mod scan;
+mod seeds;
 mod settings;
 mod sweep;
 mod tombstones;
@@ -47,8 +50,7 @@ mod tombstones;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::bus::{Features, Header, NodesConf};
-use crate::types::limits::BUS_PORT_OFFSET;
+use crate::bus::NodesConf;
 use crate::types::{Ctime, NodeId, UnixMillis};
 use awake_wheel::AwakeWheel;
 use blocking::Waiters;
@@ -141,6 +143,7 @@ impl Engine {
             Input::Control(Control::ShellMemory(bytes)) => self.memory.shell = bytes,
         }
         self.settle(out);
+        self.save_changed_nodes(out);
     }
 
     /// Does what is due; bounded per call. If more is due, [`Engine::next_deadline`] says so.
@@ -152,15 +155,15 @@ impl Engine {
         }
         self.time_out_waiters(out);
         self.retire_idle_queues();
+        self.tick_nodes(out);
         self.settle(out);
+        self.save_changed_nodes(out);
     }
 
     /// When [`Engine::advance`] must be called at the latest; exact or early, never late.
     pub fn next_deadline(&self) -> Option<UnixMillis> {
-        [self.wheel.next_deadline(), self.waiters.next_deadline(), self.next_idle_check()]
-            .into_iter()
-            .flatten()
-            .min()
+        let jobs = [self.wheel.next_deadline(), self.waiters.next_deadline(), self.next_idle_check()];
+        jobs.into_iter().chain([self.nodes.next_deadline()]).flatten().min()
     }
 
     fn request(&mut self, client: ClientId, request: Request<'_>, out: &mut Effects) {
@@ -250,19 +253,6 @@ impl Engine {
     /// Whether this client waits for an answer.
     pub fn is_blocked(&self, client: ClientId) -> bool {
         self.waiters.contains(client)
-    }
-
-    /// What every frame of this node says about it.
-    pub fn header(&self) -> Header {
-        let EngineSettings { port, bus_port, announce_ip, .. } = self.settings;
-        Header {
-            sender: self.nodes.me(),
-            ip: announce_ip,
-            port,
-            bus_port: (port.checked_add(BUS_PORT_OFFSET) != Some(bus_port)).then_some(bus_port),
-            leaving: self.nodes.is_leaving(),
-            features: Some(Features::OURS),
-        }
     }
 
     /// Whether no other node is a member.

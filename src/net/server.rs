@@ -314,6 +314,7 @@ impl Server {
                 }
                 (Effect::OpenLink { link, address }, _) => self.bus.open_link(*link, *address, by),
                 (Effect::CloseLink { link }, _) => self.bus.close_link(*link, by),
+                (Effect::PeerFeatures { link, features }, _) => self.bus.set_features(*link, *features),
                 (Effect::SaveNodes(conf), _) => {
                     if let Err(error) = self.nodes_file.save(conf) {
                         tracing::error!(%error, "cannot save the node table");

@@ -107,9 +107,11 @@ fn scan_head(cursor: u64, len: usize, out: &mut Vec<u8>) {
 fn hello(me: &NodeId, nodes: &[HelloNode], ctx: &ReplyContext) -> Value {
     let mut items = vec![Value::Int(1), node_id(me)];
     items.extend(nodes.iter().map(|node| {
-        let known = node.ip.or(ctx.local_ip);
+        // Where this node is, the client knows best. Another one without an address is nowhere.
+        let myself = node.id == *me;
+        let known = node.ip.or(ctx.local_ip.filter(|_| myself));
         let ip = known.map_or(String::new(), |ip| ip.to_canonical().to_string());
-        let port = if node.ip.is_none() && node.port == 0 { ctx.port } else { node.port };
+        let port = if myself && node.ip.is_none() && node.port == 0 { ctx.port } else { node.port };
         let texts = [ip, port.to_string(), node.priority.to_string()];
         let fields = texts.into_iter().map(|text| Value::Bulk(text.into_bytes()));
         Value::Array(std::iter::once(node_id(&node.id)).chain(fields).collect())

@@ -111,7 +111,8 @@ impl Server {
                 return 0;
             }
         };
-        if let Some(link) = self.bus.links.get_mut(slot) {
+        if let (Via::Peer { .. }, Some(link)) = (via, self.bus.links.get_mut(slot)) {
+            // What is answered on a link of the peer's own; for links of this node the engine tells.
             link.output.set_features(header.features);
         }
         let mut count = 0;

@@ -6,7 +6,7 @@ use super::link::{self, Side};
 use super::log_limit::Said;
 use super::{Bus, Opening};
 use crate::admin::Cut;
-use crate::bus::{Header, Message};
+use crate::bus::{Features, Header, Message};
 use crate::config::Config;
 use crate::engine::{LinkId, SendTo};
 use crate::net::server::Server;
@@ -48,6 +48,13 @@ impl Bus {
             self.write(slot, by.registry);
             self.downs.retain(|down| *down != id);
             self.remove(slot, by.registry);
+        }
+    }
+
+    /// What the other end of an own link understands, as the engine found out.
+    pub(in crate::net) fn set_features(&mut self, id: LinkId, features: Option<Features>) {
+        if let Some(link) = self.own_slot(id).and_then(|slot| self.links.get_mut(slot)) {
+            link.output.set_features(features);
         }
     }
 
