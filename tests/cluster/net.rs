@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use disque::bus::{Header, Message, NodeFlags, NodeLine, NodesConf, encode};
+use disque::bus::{FrameWriter, Header, Message, NodeFlags, NodeLine, NodesConf};
 use disque::engine::{
     ClientId, ClusterInfo, ClusterRequest, Control, Effect, Effects, Engine, EngineSettings, HelloNode,
     Input, LinkId, PeerLinkId, Reply, Request, Seed, SendTo, Via,
@@ -254,10 +254,11 @@ impl Net {
 
     fn send(&mut self, sender: Place, to: SendTo, message: Message<'_>) {
         let header = self.nodes[sender].engine.header();
-        let mut bytes = Vec::new();
-        encode(&header, &message, self.now, &mut bytes);
+        let mut writer = FrameWriter::new();
+        writer.set_features(header.features);
+        writer.push(&header, &message, self.now);
         self.nodes[sender].frames_sent += 1;
-        self.nodes[sender].bytes_sent += bytes.len();
+        self.nodes[sender].bytes_sent += writer.pending();
         let wire = match to {
             SendTo::Own(link) => self.wires.iter().find(|wire| wire.from == sender && wire.link == link),
             SendTo::Peer(link) => self.wires.iter().find(|wire| wire.to == sender && wire.peer_link == link),
