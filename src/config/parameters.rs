@@ -184,8 +184,9 @@ parameters! {
 
         /// Nodes to join, as HOST:PORT with the ports for clients, separated by blanks; none joins nobody.
         /// Names are looked up, all addresses of a name count, and this node itself may be among them: the same
-        /// line can stand on all nodes. While the node has joined nobody it tries again, within half a minute.
-        /// Without it, join nodes with CLUSTER MEET.
+        /// line can stand on all nodes. While the node has joined nobody it tries again, within half a minute. The
+        /// seeds must listen for other nodes 10000 above these ports; for others use CLUSTER MEET.
+        /// Without seeds, join nodes with CLUSTER MEET.
         /// Example: cluster-seeds disque-0.example.com:7711 disque-1.example.com:7711 [2001:db8::5]:7711
         ClusterSeeds = "cluster-seeds", cluster_seeds: Seeds = Seeds::default(), AtStart;
 

@@ -11,6 +11,7 @@ mod tools;
 mod bulky;
 mod bus;
 mod clients;
+mod cluster;
 mod crowd;
 mod lifetime;
 mod peers;
