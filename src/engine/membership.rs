@@ -13,6 +13,7 @@ use super::reply::{ClusterInfo, HelloNode, Refusal, Reply};
 use super::request::ClusterRequest;
 use super::seeds::Seeds;
 use super::settings::EngineSettings;
+use super::sweep::Sweep;
 use crate::bus::{Features, Header, NodeFlags, NodeLine, NodesConf};
 use crate::types::{Millis, NodeId, NodeIndex, UnixMillis, limits};
 
@@ -278,6 +279,7 @@ impl Engine {
             self.close_link(node, out);
             self.nodes.table.remove(node);
         }
+        self.sweep = Sweep::default();
         self.nodes.forgotten.clear();
         self.nodes.seeds = Seeds::none();
         if hard {

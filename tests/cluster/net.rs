@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use disque::bus::{Header, Message, NodeFlags, NodeLine, NodesConf, encode};
+use disque::bus::{Features, FrameWriter, Header, Message, NodeFlags, NodeLine, NodesConf, decode};
 use disque::engine::{
     ClientId, ClusterInfo, ClusterRequest, Control, Effect, Effects, Engine, EngineSettings, HelloNode,
     Input, LinkId, PeerLinkId, Reply, Request, Seed, SendTo, Via,
@@ -24,10 +24,6 @@ pub struct Node {
     pub settings: EngineSettings,
     pub ip: IpAddr,
     pub up: bool,
-    /// How far its clock is ahead of that of the test.
-    pub skew: Millis,
-    /// Whether its headers are those of RC1, which says nothing about itself but its client port.
-    pub is_rc1: bool,
     /// What it stored last.
     pub disk: NodesConf,
     pub saves: usize,
@@ -37,6 +33,11 @@ pub struct Node {
     pub opened: Vec<(UnixMillis, SocketAddr)>,
     /// Features told to the driver, by link.
     pub features: Vec<(LinkId, bool)>,
+    /// It speaks and understands only what Disque 1.0-rc1 does.
+    pub rc1: bool,
+    peers: BTreeMap<LinkId, Option<Features>>,
+    /// How far its clock is ahead of that of the test.
+    pub skew: Millis,
 }
 
 struct Wire {
@@ -51,7 +52,7 @@ struct Wire {
 enum Event {
     Up { place: Place, link: LinkId },
     Down { place: Place, link: LinkId },
-    Frame { to: Place, via: Via, header: Header, message: Message<'static> },
+    Frame { to: Place, via: Via, bytes: Vec<u8> },
 }
 
 #[derive(Default)]
@@ -85,7 +86,7 @@ impl Net {
     pub fn of(count: usize) -> Net {
         let mut net = Net { now: START, ..Net::default() };
         for n in 1..=count {
-            net.add(n, EngineSettings { maxmemory: 0, ..EngineSettings::default() });
+            net.add_node(n, EngineSettings { maxmemory: 0, ..EngineSettings::default() });
         }
         net
     }
@@ -103,7 +104,7 @@ impl Net {
         net
     }
 
-    pub fn add(&mut self, n: usize, settings: EngineSettings) -> Place {
+    pub fn add_node(&mut self, n: usize, settings: EngineSettings) -> Place {
         let conf = NodesConf::alone(id(n), settings.port);
         self.start(ip(n), settings, conf)
     }
@@ -117,14 +118,15 @@ impl Net {
             settings,
             ip,
             up: true,
-            skew: Millis(0),
-            is_rc1: false,
             disk,
             saves: 0,
             frames_sent: 0,
             bytes_sent: 0,
             opened: Vec::new(),
             features: Vec::new(),
+            rc1: false,
+            peers: BTreeMap::new(),
+            skew: Millis(0),
         });
         self.nodes.len() - 1
     }
@@ -141,7 +143,7 @@ impl Net {
         }
     }
 
-    /// The process stands still: its connections stay, but nobody reads or writes.
+    /// The process stands still: its connections stay, but nobody reads or writes. What comes for it is lost.
     pub fn freeze(&mut self, place: Place) {
         self.nodes[place].up = false;
     }
@@ -156,6 +158,27 @@ impl Net {
             (self.nodes[place].ip, self.nodes[place].settings.clone(), self.nodes[place].disk.clone());
         let disk = NodesConf::parse(disk.to_string().as_bytes()).expect("what is stored can be read");
         self.start(ip, settings, disk)
+    }
+
+    /// A node speaks and understands only what Disque 1.0-rc1 does, from now on; the others notice.
+    pub fn turn_rc1(&mut self, place: Place, rc1: bool) {
+        self.nodes[place].rc1 = rc1;
+        self.run(Millis(16_000));
+    }
+
+    /// The link that one node has to another is gone, and does not come back.
+    pub fn cut_link(&mut self, from: Place, to: Place) {
+        self.cuts.insert((from, to));
+        let gone: Vec<LinkId> = self
+            .wires
+            .iter()
+            .filter(|wire| wire.from == from && wire.to == to)
+            .map(|wire| wire.link)
+            .collect();
+        self.wires.retain(|wire| wire.from != from || wire.to != to);
+        for link in gone {
+            self.step(from, Input::LinkDown { link });
+        }
     }
 
     pub fn cut(&mut self, from: Place, to: Place) {
@@ -218,16 +241,29 @@ impl Net {
             match entry.remove() {
                 Event::Up { place, link } => self.step(place, Input::LinkUp { link }),
                 Event::Down { place, link } => self.step(place, Input::LinkDown { link }),
-                Event::Frame { to, via, header, message } => {
-                    *self.delivered.entry(message.name()).or_default() += 1;
-                    self.step(to, Input::Message { via, header: &header, message });
-                }
+                Event::Frame { to, via, bytes } => self.receive(to, via, &bytes),
             }
         }
     }
 
-    fn step(&mut self, place: Place, input: Input<'_>) {
-        // What comes for a process that stands still is taken for lost; the peers ask again.
+    fn receive(&mut self, to: Place, via: Via, bytes: &[u8]) {
+        let (mut header, messages) = decode(bytes, self.now).expect("nodes send frames that can be read");
+        if self.nodes[to].rc1 {
+            header.features = None;
+        }
+        for message in messages {
+            let message = message.expect("nodes send messages that can be read");
+            *self.delivered.entry(message.name()).or_default() += 1;
+            self.step(to, Input::Message { via, header: &header, message });
+        }
+    }
+
+    pub fn new_client(&mut self) -> ClientId {
+        self.next += 1;
+        ClientId(self.next + 1000)
+    }
+
+    pub fn step(&mut self, place: Place, input: Input<'_>) {
         if !self.nodes[place].up {
             return;
         }
@@ -260,6 +296,7 @@ impl Net {
                 }
                 Effect::PeerFeatures { link, features } => {
                     self.nodes[place].features.push((*link, features.is_some()));
+                    self.nodes[place].peers.insert(*link, *features);
                 }
                 Effect::Send { to, message } => self.send(place, *to, effects.message(message)),
             }
@@ -285,13 +322,16 @@ impl Net {
 
     fn send(&mut self, sender: Place, to: SendTo, message: Message<'_>) {
         let mut header = self.nodes[sender].engine.header();
-        if self.nodes[sender].is_rc1 {
+        let mut writer = FrameWriter::new();
+        if let SendTo::Own(link) = to {
+            writer.set_features(self.nodes[sender].peers.get(&link).copied().flatten());
+        }
+        if self.nodes[sender].rc1 {
             header = Header { features: None, ip: None, bus_port: None, ..header };
         }
-        let mut bytes = Vec::new();
-        encode(&header, &message, self.now, &mut bytes);
+        assert!(writer.push(&header, &message, self.now), "the peer knows {}", message.name());
         self.nodes[sender].frames_sent += 1;
-        self.nodes[sender].bytes_sent += bytes.len();
+        self.nodes[sender].bytes_sent += writer.pending();
         let wire = match to {
             SendTo::Own(link) => self.wires.iter().find(|wire| wire.from == sender && wire.link == link),
             SendTo::Peer(link) => self.wires.iter().find(|wire| wire.to == sender && wire.peer_link == link),
@@ -308,8 +348,8 @@ impl Net {
         if lost || wire.is_dead || self.cuts.contains(&(sender, receiver)) {
             return;
         }
-        let message = owned(message);
-        self.schedule(Event::Frame { to: receiver, via, header, message });
+        let bytes = writer.bytes().to_vec();
+        self.schedule(Event::Frame { to: receiver, via, bytes });
     }
 
     fn schedule(&mut self, event: Event) {
@@ -350,7 +390,7 @@ impl Net {
         self.request(place, Request::Cluster(request))
     }
 
-    fn request(&mut self, place: Place, request: Request<'_>) -> Reply {
+    pub fn request(&mut self, place: Place, request: Request<'_>) -> Reply {
         let mut effects = Effects::new();
         let input = Input::Request { client: ClientId(1), request };
         let now = self.now + self.nodes[place].skew;
@@ -441,15 +481,5 @@ fn copy(reply: &Reply) -> Reply {
         Reply::Hello { me, nodes } => Reply::Hello { me: *me, nodes: nodes.clone() },
         Reply::Refused(refusal) => Reply::Refused(*refusal),
         reply => panic!("no answer to CLUSTER or HELLO: {reply:?}"),
-    }
-}
-
-fn owned(message: Message<'_>) -> Message<'static> {
-    match message {
-        Message::Ping { gossip } => Message::Ping { gossip },
-        Message::Pong { gossip } => Message::Pong { gossip },
-        Message::Meet { gossip } => Message::Meet { gossip },
-        Message::Fail { node } => Message::Fail { node },
-        other => panic!("no jobs in these tests, but {}", other.name()),
     }
 }

@@ -1,11 +1,12 @@
 //! What the engine does with recorded frames of other nodes: the part of a reaction that the codec cannot decide.
 
-use disque::bus::{FrameReader, MAX_FRAME_LEN, NodesConf, decode};
+use disque::bus::{FrameReader, MAX_FRAME_LEN, NodesConf};
 use disque::engine::{Effect, Effects, Engine, EngineSettings, Input, PeerLinkId, Seed, SendTo, Via};
 use disque::types::NodeId;
 
 use crate::frames::NOW;
 use crate::vectors::frame;
+use crate::wire::only;
 
 /// The node that the probes were sent to, and the one in whose name they were sent.
 const RECEIVER: &str = "b9e751e4ab9dd37ac3ae1b87582e1ce39dfd73c0";
@@ -32,7 +33,7 @@ fn react(engine: &mut Engine, name: &str) -> (Vec<&'static str>, u64) {
     reader.feed(&bytes);
     let mut effects = Effects::new();
     if let Ok(Some(frame)) = reader.next_frame()
-        && let Ok((header, message)) = decode(frame, NOW)
+        && let Ok((header, message)) = only(frame, NOW)
     {
         let from = "127.0.0.1".parse().expect("an address");
         let via = Via::Peer { link: PeerLinkId(7), from, to: from };
