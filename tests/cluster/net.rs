@@ -55,6 +55,9 @@ enum Event {
     Frame { to: Place, via: Via, bytes: Vec<u8> },
 }
 
+/// Whether a frame is lost.
+type Loss = dyn FnMut(Place, Place, &Message<'_>) -> bool;
+
 #[derive(Default)]
 pub struct Net {
     pub now: UnixMillis,
@@ -65,7 +68,7 @@ pub struct Net {
     /// Pairs between which nothing passes, not even a refusal; in this direction.
     cuts: BTreeSet<(Place, Place)>,
     /// Frames that are lost: asked with sender, receiver and message.
-    pub lose: Option<Box<dyn FnMut(Place, Place, &Message<'_>) -> bool>>,
+    pub lose: Option<Box<Loss>>,
     /// Frames delivered, by name.
     pub delivered: BTreeMap<&'static str, usize>,
 }
