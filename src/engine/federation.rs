@@ -425,6 +425,7 @@ impl Engine {
         }
         // It only changes its queue: nothing to announce.
         job.flags.remove(JobFlags::ANNOUNCED);
+        job.flags.remove(JobFlags::PARKED);
         if !self.enqueue(index, Cause::First, out) {
             return;
         }

@@ -442,3 +442,174 @@ fn hello_member(node: &Node) -> HelloNode {
     let (ip, port) = node.address.map_or((None, 0), |address| (Some(address.ip), address.port));
     HelloNode { id: node.id, ip, port, priority }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::Message;
+    use crate::engine::{Input, LinkId, Request, Seed, Via};
+
+    const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+
+    fn id(n: u8) -> NodeId {
+        NodeId::from_bytes([n; 20])
+    }
+
+    fn engine(text: &str) -> Engine {
+        let me = format!("{} 10.0.0.1:7711 myself 0 0 connected\n", id(1));
+        let conf = NodesConf::parse(format!("{me}{text}").as_bytes()).expect("a node table");
+        Engine::new(EngineSettings::default(), &conf, Seed([9; 32]), NOW)
+    }
+
+    fn ask(engine: &mut Engine, request: ClusterRequest) -> Effects {
+        let mut out = Effects::new();
+        engine.step(
+            NOW,
+            Input::Request { client: ClientId(1), request: Request::Cluster(request) },
+            &mut out,
+        );
+        assert_eq!(engine.audit(), Ok(()));
+        out
+    }
+
+    /// The node at an address is met, and says who it is.
+    fn join(engine: &mut Engine, n: u8) {
+        let ip = IpAddr::from([10, 0, 0, n]);
+        ask(engine, ClusterRequest::Meet { ip, port: 7711, bus_port: 17_711 });
+        let mut out = Effects::new();
+        engine.advance(NOW, &mut out);
+        let opened = |effect: &Effect| match effect {
+            Effect::OpenLink { link, address } if address.ip() == ip => Some(*link),
+            _ => None,
+        };
+        let link = out.iter().find_map(opened).expect("a link is opened");
+        engine.step(NOW, Input::LinkUp { link }, &mut out);
+        pong(engine, link, n);
+    }
+
+    fn pong(engine: &mut Engine, link: LinkId, n: u8) {
+        let header = Header { sender: id(n), ..engine.header() };
+        let message = Message::Pong { gossip: Vec::new() };
+        let mut out = Effects::new();
+        engine.step(NOW, Input::Message { via: Via::Own(link), header: &header, message }, &mut out);
+        assert_eq!(engine.audit(), Ok(()));
+    }
+
+    #[test]
+    fn a_table_comes_back_as_it_was_stored() {
+        let text = format!(
+            "{} 10.0.0.2:7711 noflags 0 1795314702439 connected\n\
+             {} ::1:7712 fail,leaving 1795314703243 1795314702439 disconnected\n\
+             {} :0 noaddr 1795314709558 1795314707555 disconnected\n\
+             {} 10.0.0.9:7711 handshake 0 0 disconnected\n\
+             vars bus-port {}@4000\nvars forgotten {}@{}\nvars currentEpoch 0\n",
+            id(2),
+            id(3),
+            id(4),
+            id(5),
+            id(3),
+            id(6),
+            NOW.0 + 5000,
+        );
+        let engine = engine(&text);
+        let table = &engine.nodes.table;
+        let row = |n| &table[table.find_member(&id(n)).expect("a member")];
+        assert_eq!(row(2).address, Address::new(IpAddr::from([10, 0, 0, 2]), 7711, None));
+        assert!(row(3).fail && row(3).leaving && !row(3).pfail);
+        assert_eq!(row(3).address.map(|address| address.bus_port), Some(4000));
+        assert_eq!(
+            (row(3).ping_sent, row(3).pong_received),
+            (Some(NOW), Some(NOW)),
+            "times are of the last run"
+        );
+        assert_eq!(row(4).address, None);
+        assert_eq!(table.find(&id(5)), None, "a handshake was no member");
+        assert_eq!(engine.nodes.ip, Some(IpAddr::from([10, 0, 0, 1])));
+        let stored = engine.nodes_conf();
+        assert_eq!(stored.forgotten, [(id(6), NOW + Millis(5000))]);
+        let flags = |n| stored.nodes.iter().find(|line| line.id == id(n)).map(|line| line.flags.to_string());
+        assert_eq!(
+            [2, 3, 4].map(flags),
+            ["noflags", "fail,leaving", "noaddr"].map(|words| Some(words.to_owned()))
+        );
+    }
+
+    /// W11 of reliability.md: RC1 drops the names of nodes that it does not know from a job's list of holders.
+    #[test]
+    fn a_holder_that_is_no_member_keeps_its_row_when_it_becomes_one() {
+        let mut engine = engine("");
+        assert_eq!(engine.holder_row(id(1)), Some(NodeIndex::MYSELF));
+        let row = engine.holder_row(id(2)).expect("there is room for a stranger");
+        assert_eq!(engine.holder_row(id(2)), Some(row), "it has one row");
+        assert!(engine.nodes.is_alone() && engine.nodes.known() == 1, "it is not shown");
+        join(&mut engine, 2);
+        assert_eq!(engine.nodes.table.find_member(&id(2)), Some(row));
+        assert_eq!(engine.holder_row(id(2)), Some(row));
+    }
+
+    #[test]
+    fn strangers_are_bounded_and_their_rows_can_be_freed() {
+        let mut engine = engine("");
+        let rows: Vec<NodeIndex> =
+            (10..10 + MAX_STRANGERS as u8).filter_map(|n| engine.holder_row(id(n))).collect();
+        assert_eq!(rows.len(), MAX_STRANGERS);
+        assert_eq!((engine.holder_row(id(99)), engine.nodes.strangers_refused), (None, 1));
+        engine.release_row(rows[3]);
+        assert_eq!(engine.holder_row(id(99)), Some(rows[3]));
+        assert_eq!(engine.audit(), Ok(()));
+    }
+
+    /// W11, and defect 12 of cluster-bus.md: jobs keep referring to the row of a node that was forgotten, and it is
+    /// the same row when the node comes back.
+    #[test]
+    fn a_forgotten_node_keeps_its_row_until_it_is_released_or_returns() {
+        let mut engine = engine("");
+        join(&mut engine, 2);
+        let row = engine.nodes.table.find_member(&id(2)).expect("a member");
+        ask(&mut engine, ClusterRequest::Forget { id: id(2) });
+        assert_eq!(engine.nodes.table[row].standing, Standing::Forgotten);
+        assert_eq!(engine.holder_row(id(2)), None, "no job may name it again");
+        join(&mut engine, 2);
+        assert_eq!(engine.nodes.table.find_member(&id(2)), Some(row));
+        engine.release_row(row);
+        assert_eq!(engine.nodes.table.find_member(&id(2)), Some(row), "a member keeps its row");
+        ask(&mut engine, ClusterRequest::Forget { id: id(2) });
+        engine.release_row(row);
+        assert_eq!(engine.nodes.table.find(&id(2)), None);
+        assert_eq!(engine.holder_row(id(2)), None, "it is still forgotten");
+    }
+
+    /// A stranger that holds jobs and will never come back can be forgotten like a member.
+    #[test]
+    fn a_stranger_can_be_forgotten() {
+        let mut engine = engine("");
+        let row = engine.holder_row(id(2)).expect("there is room");
+        let out = ask(&mut engine, ClusterRequest::Forget { id: id(2) });
+        assert!(matches!(out.iter().last(), Some(Effect::Reply { reply: Reply::Ok, .. })));
+        assert_eq!(engine.nodes.table[row].standing, Standing::Forgotten);
+    }
+
+    /// The reply says OK only about what is on disk.
+    #[test]
+    fn what_a_command_changes_is_stored_once_and_before_the_reply() {
+        let mut engine = engine(&format!("{} 10.0.0.2:7711 noflags 0 0 connected\n", id(2)));
+        let changes = [
+            ClusterRequest::SetLeaving(true),
+            ClusterRequest::SaveConfig,
+            ClusterRequest::Forget { id: id(2) },
+            ClusterRequest::Reset { hard: false },
+        ];
+        for request in changes {
+            let what = format!("{request:?}");
+            let out = ask(&mut engine, request);
+            let saves = out.iter().filter(|effect| matches!(effect, Effect::SaveNodes(_))).count();
+            assert_eq!(saves, 1, "{what}");
+            assert!(matches!(out.iter().last(), Some(Effect::Reply { reply: Reply::Ok, .. })), "{what}");
+        }
+        for request in
+            [ClusterRequest::Nodes, ClusterRequest::MyId, ClusterRequest::Info, ClusterRequest::IsLeaving]
+        {
+            assert_eq!(ask(&mut engine, request).iter().count(), 1);
+        }
+    }
+}

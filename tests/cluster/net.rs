@@ -6,12 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use disque::bus::{FrameWriter, Header, Message, NodeFlags, NodeLine, NodesConf};
+use disque::bus::{Features, FrameWriter, Header, Message, NodeFlags, NodeLine, NodesConf, decode};
 use disque::engine::{
     ClientId, ClusterInfo, ClusterRequest, Control, Effect, Effects, Engine, EngineSettings, HelloNode,
     Input, LinkId, PeerLinkId, Reply, Request, Seed, SendTo, Via,
 };
 use disque::types::{Millis, NodeId, UnixMillis};
+
+use crate::talk;
 
 pub const START: UnixMillis = UnixMillis(1_800_000_000_000);
 const LATENCY: Millis = Millis(1);
@@ -24,6 +26,10 @@ pub struct Node {
     pub settings: EngineSettings,
     pub ip: IpAddr,
     pub up: bool,
+    /// How far its clock is ahead of that of the test.
+    pub skew: Millis,
+    /// Whether its headers are those of RC1, which says nothing about itself but its client port.
+    pub is_rc1: bool,
     /// What it stored last.
     pub disk: NodesConf,
     pub saves: usize,
@@ -33,6 +39,8 @@ pub struct Node {
     pub opened: Vec<(UnixMillis, SocketAddr)>,
     /// Features told to the driver, by link.
     pub features: Vec<(LinkId, bool)>,
+    peers: BTreeMap<LinkId, Option<Features>>,
+    pub clients: BTreeMap<ClientId, Vec<String>>,
 }
 
 struct Wire {
@@ -40,13 +48,18 @@ struct Wire {
     link: LinkId,
     to: Place,
     peer_link: PeerLinkId,
+    /// Nothing passes any more, and neither side knows.
+    is_dead: bool,
 }
 
 enum Event {
     Up { place: Place, link: LinkId },
     Down { place: Place, link: LinkId },
-    Frame { to: Place, via: Via, header: Header, message: Message<'static> },
+    Frame { to: Place, via: Via, bytes: Vec<u8> },
 }
+
+/// Whether a message is lost: asked with sender, receiver and message.
+pub type Loses = dyn FnMut(Place, Place, &Message<'_>) -> bool;
 
 #[derive(Default)]
 pub struct Net {
@@ -57,8 +70,7 @@ pub struct Net {
     next: u64,
     /// Pairs between which nothing passes, not even a refusal; in this direction.
     cuts: BTreeSet<(Place, Place)>,
-    /// Frames that are lost: asked with sender, receiver and message.
-    pub lose: Option<Box<dyn FnMut(Place, Place, &Message<'_>) -> bool>>,
+    pub lose: Option<Box<Loses>>,
     /// Frames delivered, by name.
     pub delivered: BTreeMap<&'static str, usize>,
 }
@@ -111,12 +123,16 @@ impl Net {
             settings,
             ip,
             up: true,
+            skew: Millis(0),
+            is_rc1: false,
             disk,
             saves: 0,
             frames_sent: 0,
             bytes_sent: 0,
             opened: Vec::new(),
             features: Vec::new(),
+            peers: BTreeMap::new(),
+            clients: BTreeMap::new(),
         });
         self.nodes.len() - 1
     }
@@ -133,6 +149,15 @@ impl Net {
         }
     }
 
+    /// The process stands still: its connections stay, but nobody reads or writes.
+    pub fn freeze(&mut self, place: Place) {
+        self.nodes[place].up = false;
+    }
+
+    pub fn thaw(&mut self, place: Place) {
+        self.nodes[place].up = true;
+    }
+
     /// Starts a killed node again with its disk. It has a new place; the old one stays dead.
     pub fn restart(&mut self, place: Place) -> Place {
         let (ip, settings, disk) =
@@ -141,12 +166,43 @@ impl Net {
         self.start(ip, settings, disk)
     }
 
+    /// A node speaks and understands only what Disque 1.0-rc1 does, from now on; the others notice.
+    pub fn turn_rc1(&mut self, place: Place, rc1: bool) {
+        self.nodes[place].is_rc1 = rc1;
+        self.run(Millis(16_000));
+    }
+
+    /// The link that one node has to another is gone, and does not come back.
+    pub fn cut_link(&mut self, from: Place, to: Place) {
+        self.cuts.insert((from, to));
+        let gone: Vec<LinkId> = self
+            .wires
+            .iter()
+            .filter(|wire| wire.from == from && wire.to == to)
+            .map(|wire| wire.link)
+            .collect();
+        self.wires.retain(|wire| wire.from != from || wire.to != to);
+        for link in gone {
+            self.step(from, Input::LinkDown { link });
+        }
+    }
+
     pub fn cut(&mut self, from: Place, to: Place) {
         self.cuts.insert((from, to));
     }
 
     pub fn heal(&mut self) {
         self.cuts.clear();
+    }
+
+    /// All connections that there are die without a sign, as when a firewall loses its state.
+    pub fn wear_out(&mut self) {
+        self.wires.iter_mut().for_each(|wire| wire.is_dead = true);
+    }
+
+    /// Lets time pass in which nothing happens anywhere, as if all machines slept.
+    pub fn skip(&mut self, span: Millis) {
+        self.now += span;
     }
 
     /// Lets time pass.
@@ -172,16 +228,18 @@ impl Net {
 
     fn next_time(&self) -> Option<UnixMillis> {
         let events = self.events.keys().next().map(|(at, _)| *at);
-        let engines = self.nodes.iter().filter(|node| node.up).filter_map(|node| node.engine.next_deadline());
+        let living = self.nodes.iter().filter(|node| node.up);
+        let engines = living.filter_map(|node| Some(node.engine.next_deadline()? - node.skew));
         engines.chain(events).min()
     }
 
     fn turn(&mut self) {
         for place in 0..self.nodes.len() {
             let node = &mut self.nodes[place];
-            if node.up && node.engine.next_deadline().is_some_and(|at| at <= self.now) {
+            let now = self.now + node.skew;
+            if node.up && node.engine.next_deadline().is_some_and(|at| at <= now) {
                 let mut effects = Effects::new();
-                node.engine.advance(self.now, &mut effects);
+                node.engine.advance(now, &mut effects);
                 self.perform(place, &effects);
             }
         }
@@ -189,20 +247,36 @@ impl Net {
             match entry.remove() {
                 Event::Up { place, link } => self.step(place, Input::LinkUp { link }),
                 Event::Down { place, link } => self.step(place, Input::LinkDown { link }),
-                Event::Frame { to, via, header, message } => {
-                    *self.delivered.entry(message.name()).or_default() += 1;
-                    self.step(to, Input::Message { via, header: &header, message });
-                }
+                Event::Frame { to, via, bytes } => self.receive(to, via, &bytes),
             }
         }
     }
 
-    fn step(&mut self, place: Place, input: Input<'_>) {
+    fn receive(&mut self, to: Place, via: Via, bytes: &[u8]) {
+        let (mut header, messages) = decode(bytes, self.now).expect("nodes send frames that can be read");
+        if self.nodes[to].is_rc1 {
+            header.features = None;
+        }
+        for message in messages {
+            let message = message.expect("nodes send messages that can be read");
+            *self.delivered.entry(message.name()).or_default() += 1;
+            self.step(to, Input::Message { via, header: &header, message });
+        }
+    }
+
+    pub fn new_client(&mut self) -> ClientId {
+        self.next += 1;
+        ClientId(self.next + 1000)
+    }
+
+    pub fn step(&mut self, place: Place, input: Input<'_>) {
+        // What comes for a process that stands still is taken for lost; the peers ask again.
         if !self.nodes[place].up {
             return;
         }
         let mut effects = Effects::new();
-        self.nodes[place].engine.step(self.now, input, &mut effects);
+        let now = self.now + self.nodes[place].skew;
+        self.nodes[place].engine.step(now, input, &mut effects);
         self.perform(place, &effects);
         if let Err(why) = self.nodes[place].engine.audit() {
             panic!("node {place}: {why}");
@@ -213,7 +287,10 @@ impl Net {
         let mut saves = 0;
         for effect in effects.iter() {
             match effect {
-                Effect::Reply { .. } => {}
+                Effect::Reply { client, reply } => {
+                    let text = talk::text_of(reply, effects);
+                    self.nodes[place].clients.entry(*client).or_default().push(text);
+                }
                 Effect::SaveNodes(conf) => {
                     saves += 1;
                     self.nodes[place].disk = (**conf).clone();
@@ -229,6 +306,7 @@ impl Net {
                 }
                 Effect::PeerFeatures { link, features } => {
                     self.nodes[place].features.push((*link, features.is_some()));
+                    self.nodes[place].peers.insert(*link, *features);
                 }
                 Effect::Send { to, message } => self.send(place, *to, effects.message(message)),
             }
@@ -248,15 +326,20 @@ impl Net {
             return;
         }
         self.next += 1;
-        self.wires.push(Wire { from, link, to, peer_link: PeerLinkId(self.next) });
+        self.wires.push(Wire { from, link, to, peer_link: PeerLinkId(self.next), is_dead: false });
         self.schedule(Event::Up { place: from, link });
     }
 
     fn send(&mut self, sender: Place, to: SendTo, message: Message<'_>) {
-        let header = self.nodes[sender].engine.header();
+        let mut header = self.nodes[sender].engine.header();
         let mut writer = FrameWriter::new();
-        writer.set_features(header.features);
-        writer.push(&header, &message, self.now);
+        if let SendTo::Own(link) = to {
+            writer.set_features(self.nodes[sender].peers.get(&link).copied().flatten());
+        }
+        if self.nodes[sender].is_rc1 {
+            header = Header { features: None, ip: None, bus_port: None, ..header };
+        }
+        assert!(writer.push(&header, &message, self.now), "the peer knows {}", message.name());
         self.nodes[sender].frames_sent += 1;
         self.nodes[sender].bytes_sent += writer.pending();
         let wire = match to {
@@ -272,11 +355,11 @@ impl Net {
             SendTo::Peer(_) => (wire.from, Via::Own(wire.link)),
         };
         let lost = self.lose.as_mut().is_some_and(|lose| lose(sender, receiver, &message));
-        if lost || self.cuts.contains(&(sender, receiver)) {
+        if lost || wire.is_dead || self.cuts.contains(&(sender, receiver)) {
             return;
         }
-        let message = owned(message);
-        self.schedule(Event::Frame { to: receiver, via, header, message });
+        let bytes = writer.bytes().to_vec();
+        self.schedule(Event::Frame { to: receiver, via, bytes });
     }
 
     fn schedule(&mut self, event: Event) {
@@ -296,7 +379,8 @@ impl Net {
         let via = Via::Peer { link: PeerLinkId(self.next), from, to: self.nodes[place].ip };
         let mut effects = Effects::new();
         let input = Input::Message { via, header, message };
-        self.nodes[place].engine.step(self.now, input, &mut effects);
+        let now = self.now + self.nodes[place].skew;
+        self.nodes[place].engine.step(now, input, &mut effects);
         self.perform(place, &effects);
         self.nodes[place].engine.audit().expect("nothing contradicts itself");
         let answers = effects.iter().filter_map(|effect| match effect {
@@ -316,10 +400,11 @@ impl Net {
         self.request(place, Request::Cluster(request))
     }
 
-    fn request(&mut self, place: Place, request: Request<'_>) -> Reply {
+    pub fn request(&mut self, place: Place, request: Request<'_>) -> Reply {
         let mut effects = Effects::new();
         let input = Input::Request { client: ClientId(1), request };
-        self.nodes[place].engine.step(self.now, input, &mut effects);
+        let now = self.now + self.nodes[place].skew;
+        self.nodes[place].engine.step(now, input, &mut effects);
         self.perform(place, &effects);
         self.nodes[place].engine.audit().expect("nothing contradicts itself");
         let reply = effects.iter().find_map(|effect| match effect {
@@ -406,15 +491,5 @@ fn copy(reply: &Reply) -> Reply {
         Reply::Hello { me, nodes } => Reply::Hello { me: *me, nodes: nodes.clone() },
         Reply::Refused(refusal) => Reply::Refused(*refusal),
         reply => panic!("no answer to CLUSTER or HELLO: {reply:?}"),
-    }
-}
-
-fn owned(message: Message<'_>) -> Message<'static> {
-    match message {
-        Message::Ping { gossip } => Message::Ping { gossip },
-        Message::Pong { gossip } => Message::Pong { gossip },
-        Message::Meet { gossip } => Message::Meet { gossip },
-        Message::Fail { node } => Message::Fail { node },
-        other => panic!("no jobs in these tests, but {}", other.name()),
     }
 }

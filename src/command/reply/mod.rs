@@ -57,7 +57,11 @@ pub fn encode(reply: &Reply, effects: &Effects, ctx: &ReplyContext, out: &mut Ou
         }
         Reply::Hello { me, nodes } => hello(me, nodes, ctx).encode(protocol, bytes),
         Reply::NodeId(id) => write::bulk(bytes, &id.text()),
-        Reply::Nodes(nodes) => write::bulk(bytes, nodes.to_string().as_bytes()),
+        Reply::Nodes(conf) => {
+            // Clients read six words per line; what only the file knows is not for them.
+            let lines: String = conf.nodes.iter().map(|node| format!("{node}\n")).collect();
+            write::bulk(bytes, lines.as_bytes());
+        }
         Reply::ClusterInfo(info) => write::bulk(bytes, cluster_info(info).as_bytes()),
         Reply::Refused(refusal) => write::error(bytes, &refusal_text(*refusal)),
     }
