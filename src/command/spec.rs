@@ -65,7 +65,7 @@ impl CommandSpec {
 
     /// Whether it is ADDJOB, of which a client may have several under way.
     pub fn adds_a_job(&self) -> bool {
-        self.name == "ADDJOB"
+        self.name == "addjob"
     }
 
     /// Whether it runs while the data is being loaded.

@@ -289,8 +289,9 @@ fn many_jobs_of_one_connection_are_copied_at_the_same_time_and_answered_in_order
             _ => ask(format!("ADDJOB q{number} body 5000 REPLICATE 3")),
         }
     }
-    connection.send_raw(&bytes);
     let mut other = nodes[1].connect();
+    let frames_before = info_number(&mut other, "cluster_stats_frames_sent");
+    connection.send_raw(&bytes);
     for number in 0..500 {
         let reply = connection.reply();
         match number % 100 {
@@ -305,4 +306,7 @@ fn many_jobs_of_one_connection_are_copied_at_the_same_time_and_answered_in_order
             }
         }
     }
+    // One by one, each of the 480 jobs would be confirmed by a frame of its own.
+    let frames = info_number(&mut other, "cluster_stats_frames_sent") - frames_before;
+    assert!(frames < 200, "{frames} frames");
 }
