@@ -31,6 +31,8 @@ pub(super) enum Limit {
     Jobs(u64),
     /// When this time has passed.
     Time(Duration),
+    /// When it has begun to get as many jobs as it added: each from the node to which it added them.
+    Added,
     /// When it holds no jobs any more; for acknowledging what was got.
     Held,
 }
@@ -167,6 +169,7 @@ impl Drive<'_> {
             Limit::Jobs(jobs) => at_most(jobs - self.begun),
             Limit::Time(time) if now.duration_since(self.started) < time => window,
             Limit::Time(_) => 0,
+            Limit::Added => at_most(link.added),
             Limit::Held => at_most(link.held.len() as u64),
         }
     }

@@ -14,6 +14,8 @@ use super::process::Process;
 
 /// How many queues are prepared with one round trip.
 const CHUNK: usize = 1_000;
+/// So often the nodes of a cluster are asked for jobs in vain before it is believed that there are none.
+const EMPTY_ROUNDS: usize = 5;
 
 /// The server that is measured, ready to be loaded.
 pub(super) struct Target {
@@ -78,6 +80,29 @@ impl Target {
     /// Removes what would be left of the queues.
     pub(super) fn remove_queues(&mut self) -> Result<(), Fault> {
         self.of_every_queue(Speech::write_remove)?;
+        if self.addresses.len() > 1 {
+            self.drain_nodes()?;
+        }
+        Ok(())
+    }
+
+    /// Takes out the jobs that went from one node to another, since a queue ran empty there: no connection looked for
+    /// them where they are now. Looking for them makes them wander again, so it is done until there are none.
+    fn drain_nodes(&mut self) -> Result<(), Fault> {
+        let mut controls: Vec<Control> = Vec::new();
+        for address in &self.addresses {
+            controls.push(Control::open(*address)?);
+        }
+        let mut empty_rounds = 0;
+        while empty_rounds < EMPTY_ROUNDS {
+            let mut found = 0;
+            for control in &mut controls {
+                for queue in &self.speech.queues {
+                    found += drain(control, queue)?;
+                }
+            }
+            empty_rounds = if found == 0 { empty_rounds + 1 } else { 0 };
+        }
         Ok(())
     }
 
@@ -114,6 +139,23 @@ impl Target {
         let numbers = self.processes.iter().map(|process| of(*process)).collect::<Option<Vec<u64>>>()?;
         (!numbers.is_empty()).then(|| numbers.iter().sum())
     }
+}
+
+/// Gets and acknowledges the jobs of a queue; how many there were.
+fn drain(control: &mut Control, queue: &[u8]) -> Result<usize, Fault> {
+    let mut found = 0;
+    while let OwnedFrame::Array(jobs) =
+        control.ask([b"GETJOB", b"NOHANG", b"COUNT", b"1000", b"FROM", queue])?
+    {
+        found += jobs.len();
+        for job in jobs {
+            let OwnedFrame::Array(fields) = job else { continue };
+            if let Some(OwnedFrame::BulkString(id)) = fields.get(1) {
+                control.ask([b"ACKJOB", id])?;
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn address_of(node: impl ToSocketAddrs, named: &str) -> Result<SocketAddr, Fault> {

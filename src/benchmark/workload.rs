@@ -85,7 +85,11 @@ fn staged(meter: &mut Meter<'_>, measured: Step) -> Result<(), Fault> {
     let jobs = meter.target.count.unwrap_or(PREFILLED_JOBS);
     loop {
         for step in CYCLE {
-            let limit = if *step == Step::Ack { Limit::Held } else { Limit::Jobs(jobs) };
+            let limit = match step {
+                Step::Get => Limit::Added,
+                Step::Ack => Limit::Held,
+                Step::Add | Step::Ping => Limit::Jobs(jobs),
+            };
             if *step == measured {
                 meter.measure(&[*step], limit)?;
             } else {

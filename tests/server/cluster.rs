@@ -152,11 +152,10 @@ fn a_node_that_leaves_is_named_last_and_one_that_was_forgotten_not_at_all() {
     assert_eq!(nodes[2].run("CLUSTER LEAVING yes"), Value::ok());
     let priority = |of: &Node, about: &Node| -> Option<String> {
         let Value::Array(rows) = of.run("HELLO") else { panic!("HELLO is an array") };
-        let row = rows[2..].iter().find_map(|row| match row {
+        rows[2..].iter().find_map(|row| match row {
             Value::Array(fields) if text(&fields[0]) == about.id => Some(text(&fields[3])),
             _ => None,
-        });
-        row
+        })
     };
     for node in &nodes[..2] {
         wait_until("the others know", || priority(node, &nodes[2]).as_deref() == Some("100"));

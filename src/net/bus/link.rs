@@ -103,6 +103,9 @@ impl Link {
             return Err(error);
         }
         match self.stream.peer_addr() {
+            // Where nobody listens, the system may give a connection the very port that it looks for, and then it
+            // meets itself.
+            Ok(peer) if self.stream.local_addr()? == peer => Err(io::ErrorKind::ConnectionRefused.into()),
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
             Err(error) => Err(error),
@@ -185,6 +188,18 @@ pub(super) fn prepare_accepted(stream: &TcpStream) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_that_met_itself_is_none() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap();
+        socket.connect(&address).unwrap();
+        let address = address.as_socket().unwrap();
+        let side = Side::Own { id: LinkId(1), address, connect_by: None };
+        let link = Link::new(side, TcpStream::from_std(socket.into()), UnixMillis(0));
+        assert_eq!(link.is_connected().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
 
     #[test]
     fn a_link_comes_from_the_first_address_that_reaches_the_other() {
