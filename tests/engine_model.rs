@@ -87,7 +87,12 @@ impl Run {
         let settings = EngineSettings { maxmemory: 0, ..EngineSettings::default() };
         let me = NodeId::from_bytes([0xab; 20]);
         Run {
-            engine: Engine::new(settings, me, false, Seed([3; 32]), UnixMillis(START)),
+            engine: Engine::new(
+                settings,
+                &disque::bus::NodesConf::alone(me, 7711),
+                Seed([3; 32]),
+                UnixMillis(START),
+            ),
             model: Model::new(START),
             wakes,
             now: START,

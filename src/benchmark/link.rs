@@ -27,6 +27,8 @@ pub(super) struct Link {
     pub(super) next_step: usize,
     /// The jobs of this turn: their first number, and how many.
     pub(super) turn: (u64, u32),
+    /// Jobs that it added and has not begun to get.
+    pub(super) added: u64,
     pub(super) held: Held,
 }
 
@@ -92,6 +94,7 @@ impl Link {
             sent_at: Instant::now(),
             next_step: 0,
             turn: (0, 0),
+            added: 0,
             held: Held::default(),
         })
     }
@@ -114,6 +117,11 @@ impl Link {
                 let queue = self.queue_of(speech, i);
                 speech.write(&mut self.output, step, queue, b"");
             }
+        }
+        match step {
+            Step::Add => self.added += u64::from(jobs),
+            Step::Get => self.added = self.added.saturating_sub(u64::from(jobs)),
+            Step::Ping | Step::Ack => {}
         }
         self.awaited = jobs * speech.peer.requests(step);
     }

@@ -31,6 +31,8 @@ pub(super) enum Limit {
     Jobs(u64),
     /// When this time has passed.
     Time(Duration),
+    /// When it has begun to get as many jobs as it added: each from the node to which it added them.
+    Added,
     /// When it holds no jobs any more; for acknowledging what was got.
     Held,
 }
@@ -53,11 +55,12 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn open(address: SocketAddr, connections: u32) -> Result<Load, Fault> {
+    /// Connects to the addresses in turn.
+    pub(super) fn open(addresses: &[SocketAddr], connections: u32) -> Result<Load, Fault> {
         let poll = Poll::new()?;
         let mut links = Vec::new();
-        for number in 0..connections {
-            let mut link = Link::open(address)?;
+        for (number, address) in (0..connections).zip(addresses.iter().cycle()) {
+            let mut link = Link::open(*address)?;
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry().register(&mut link.stream, Token(number as usize), interest)?;
             links.push(link);
@@ -166,6 +169,7 @@ impl Drive<'_> {
             Limit::Jobs(jobs) => at_most(jobs - self.begun),
             Limit::Time(time) if now.duration_since(self.started) < time => window,
             Limit::Time(_) => 0,
+            Limit::Added => at_most(link.added),
             Limit::Held => at_most(link.held.len() as u64),
         }
     }

@@ -91,7 +91,8 @@ impl Findings {
         self.note("voids", json!(voids));
         if voids > 0 {
             self.warnings.push(format!(
-                "{voids} answers say that nothing was done; is somebody else using the queue?"
+                "{voids} answers say that nothing was done; is somebody else using the queue? (A few go with --nodes: \
+                 jobs wander between them.)"
             ));
         }
         if cost.operations == 0 {

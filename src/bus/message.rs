@@ -41,48 +41,12 @@ pub enum Message<'a> {
         /// Whether the receiver shall not confirm.
         no_reply: bool,
     },
-    /// "I keep a copy."
-    GotJob {
+    /// Something about a job that both may know, by its ID alone.
+    Notice {
         /// The job.
         job: JobId,
-    },
-    /// "Put this job, of which you keep a copy, into its queue."
-    Enqueue {
-        /// The job.
-        job: JobId,
-        /// How long after reception.
-        delay: Span32,
-    },
-    /// "I have put this job into its queue."
-    Queued {
-        /// The job.
-        job: JobId,
-        /// What the receiver shall count.
-        counts: Counts,
-    },
-    /// "This job is acknowledged."
-    SetAck {
-        /// The job.
-        job: JobId,
-        /// How many nodes may have the job, as far as the sender knows; 0 if it does not know the job.
-        nodes_known: u32,
-    },
-    /// "I am about to put this job into its queue."
-    WillQueue {
-        /// The job.
-        job: JobId,
-    },
-    /// "I know that this job is acknowledged."
-    GotAck {
-        /// The job.
-        job: JobId,
-        /// Whether the sender knew the job, or another acknowledgement of it.
-        known: bool,
-    },
-    /// "Forget this job."
-    DelJob {
-        /// The job.
-        job: JobId,
+        /// What about it.
+        notice: Notice,
     },
     /// "I have hungry clients."
     NeedJobs {
@@ -93,13 +57,8 @@ pub enum Message<'a> {
     },
     /// "Here are some jobs for your clients."
     YourJobs {
-        /// The jobs, at least one and at most [`MAX_JOBS`].
+        /// The jobs, at least one; [`MAX_JOBS`] at most are sent in one message, the others in more.
         jobs: Vec<JobImage<'a>>,
-    },
-    /// "A worker here still works on this job."
-    Working {
-        /// The job.
-        job: JobId,
     },
     /// "Pause this queue", or go on with it.
     Pause {
@@ -110,6 +69,77 @@ pub enum Message<'a> {
         /// Whether jobs are not handed out.
         output: bool,
     },
+    /// "These nodes may hold this job, too." Only for peers with [`Features::BATCH`](super::Features::BATCH).
+    Holders {
+        /// The job.
+        job: JobId,
+        /// The nodes, the sender among them or not.
+        nodes: Cow<'a, [NodeId]>,
+    },
+    /// "Jobs wait here in this queue, for which you asked in vain." Only for peers with
+    /// [`Features::BATCH`](super::Features::BATCH).
+    HaveJobs {
+        /// The queue.
+        queue: Cow<'a, [u8]>,
+    },
+}
+
+/// What nodes tell each other about a job by its ID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Notice {
+    /// "I keep a copy."
+    GotJob,
+    /// "Put this job, of which you keep a copy, into its queue."
+    Enqueue {
+        /// How long after reception.
+        delay: Span32,
+    },
+    /// "I have put this job into its queue."
+    Queued {
+        /// What the receiver shall count.
+        counts: Counts,
+        /// The sender's counters after counting, which only peers with
+        /// [`Features::BATCH`](super::Features::BATCH) tell each other.
+        totals: Option<Totals>,
+    },
+    /// "This job is acknowledged."
+    SetAck {
+        /// How many nodes may have the job, as far as the sender knows; 0 if it does not know the job.
+        nodes_known: u32,
+        /// A sum over the IDs of those nodes ([`holders_digest`]); 0 if the peer cannot tell.
+        digest: u32,
+    },
+    /// "I am about to put this job into its queue."
+    WillQueue,
+    /// "I know that this job is acknowledged."
+    GotAck {
+        /// Whether the sender knew the job, or another acknowledgement of it.
+        known: bool,
+    },
+    /// "Forget this job."
+    DelJob,
+    /// "A worker here still works on this job."
+    Working,
+}
+
+/// A job's counters, which only grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Totals {
+    /// How often a worker gave it back.
+    pub nacks: u16,
+    /// How often it was queued again otherwise.
+    pub additional_deliveries: u16,
+}
+
+/// A number that two nodes with the same list of holders share, in whatever order they keep it, and that two with
+/// different lists hardly ever share; never 0.
+pub fn holders_digest(nodes: impl Iterator<Item = NodeId>) -> u32 {
+    let sum = nodes.fold(0_u32, |sum, node| {
+        let [a, b, c, d, ..] = *node.bytes();
+        // Random IDs make their first bytes random; multiplying keeps two equal ones from cancelling out.
+        sum.wrapping_add(u32::from_be_bytes([a, b, c, d]).wrapping_mul(0x9e37_79b1) | 1)
+    });
+    sum.max(1)
 }
 
 /// What the sender of a PING, PONG or MEET thinks of another node.
@@ -126,6 +156,8 @@ pub struct Gossip {
     pub ip: Option<IpAddr>,
     /// Its client port.
     pub port: u16,
+    /// Its bus port, if it announced another than 10000 above the client port. RC1 does not relay it.
+    pub bus_port: Option<u16>,
     /// Its state.
     pub flags: NodeFlags,
 }
@@ -166,10 +198,15 @@ pub(super) mod kind {
     pub(in crate::bus) const YOURJOBS: u16 = 13;
     pub(in crate::bus) const WORKING: u16 = 14;
     pub(in crate::bus) const PAUSE: u16 = 15;
+    // RC1 knows no others.
+    pub(in crate::bus) const BATCH: u16 = 16;
+    // Inside a batch only.
+    pub(in crate::bus) const HOLDERS: u16 = 17;
+    pub(in crate::bus) const HAVEJOBS: u16 = 18;
 }
 
-/// The highest type that RC1 knows.
-pub(super) const LAST_TYPE: u16 = kind::PAUSE;
+/// The highest type of a frame.
+pub(super) const LAST_TYPE: u16 = kind::BATCH;
 
 /// Flags of messages (cluster-bus.md 3.2).
 pub(super) mod flag {
@@ -184,7 +221,7 @@ pub(super) const PAUSE_OUTPUT: u32 = 2;
 
 /// Length of a gossip entry.
 pub(super) const GOSSIP_LEN: usize = 104;
-/// Length of an address in a gossip entry, with the zero byte that must end it.
+/// Length of an address in a header or a gossip entry, with the zero byte that must end it.
 pub(super) const IP_LEN: usize = 46;
 
 impl Message<'_> {
@@ -196,17 +233,28 @@ impl Message<'_> {
             Message::Meet { .. } => "MEET",
             Message::Fail { .. } => "FAIL",
             Message::ReplJob { .. } => "REPLJOB",
-            Message::GotJob { .. } => "GOTJOB",
-            Message::Enqueue { .. } => "ENQUEUE",
-            Message::Queued { .. } => "QUEUED",
-            Message::SetAck { .. } => "SETACK",
-            Message::WillQueue { .. } => "WILLQUEUE",
-            Message::GotAck { .. } => "GOTACK",
-            Message::DelJob { .. } => "DELJOB",
+            Message::Notice { notice, .. } => notice.name(),
             Message::NeedJobs { .. } => "NEEDJOBS",
             Message::YourJobs { .. } => "YOURJOBS",
-            Message::Working { .. } => "WORKING",
             Message::Pause { .. } => "PAUSE",
+            Message::Holders { .. } => "HOLDERS",
+            Message::HaveJobs { .. } => "HAVEJOBS",
+        }
+    }
+}
+
+impl Notice {
+    /// The name in the protocol, for people.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Notice::GotJob => "GOTJOB",
+            Notice::Enqueue { .. } => "ENQUEUE",
+            Notice::Queued { .. } => "QUEUED",
+            Notice::SetAck { .. } => "SETACK",
+            Notice::WillQueue => "WILLQUEUE",
+            Notice::GotAck { .. } => "GOTACK",
+            Notice::DelJob => "DELJOB",
+            Notice::Working => "WORKING",
         }
     }
 }

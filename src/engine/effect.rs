@@ -1,13 +1,15 @@
 //! What the engine wants done.
 
+use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::input::ClientId;
+use super::input::{ClientId, LinkId, PeerLinkId};
 use super::persist::Hold;
 use super::reply::Reply;
 use crate::aof::Record;
-use crate::bus::NodesConf;
-use crate::types::{Body, JobId};
+use crate::bus::{Features, Message, NodesConf, Notice};
+use crate::types::{Body, BodyArg, Ctime, JobId, JobImage, NodeId, Span32, UnixMillis};
 
 /// One thing to do. Effects stand in one list, and their order is part of the promise.
 #[derive(Debug)]
@@ -21,6 +23,103 @@ pub enum Effect {
     },
     /// Write the node table to disk, durably.
     SaveNodes(Box<NodesConf>),
+    /// Connect to another node, and tell with [`Input::LinkUp`](super::Input::LinkUp) or
+    /// [`Input::LinkDown`](super::Input::LinkDown) how it went.
+    OpenLink {
+        /// What the link will be called.
+        link: LinkId,
+        /// Where to.
+        address: SocketAddr,
+    },
+    /// Give up a link that this node opened, at once. Nothing more is heard of it.
+    CloseLink {
+        /// Which.
+        link: LinkId,
+    },
+    /// What the node at the other end of a link that this node opened understands beyond RC1's protocol. A link
+    /// begins with `None`; what is sent after this effect may use the features, what was sent before may not.
+    PeerFeatures {
+        /// Which link.
+        link: LinkId,
+        /// `None` is a node of RC1, or one that has not been heard yet.
+        features: Option<Features>,
+    },
+    /// Say something to another node. If the link is not up (any more), nothing is done.
+    Send {
+        /// On which link.
+        to: SendTo,
+        /// What.
+        message: Outgoing,
+    },
+}
+
+/// The link that a message goes out on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendTo {
+    /// One that this node opened.
+    Own(LinkId),
+    /// One that a peer opened; only PONG goes there.
+    Peer(PeerLinkId),
+}
+
+/// A message on its way out; [`Effects::message`] shows it whole.
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    /// About one job, by its ID.
+    Notice {
+        /// The job.
+        job: JobId,
+        /// What about it.
+        notice: Notice,
+    },
+    /// REPLJOB.
+    ReplJob {
+        /// The job.
+        image: Image,
+        /// Whether the receiver shall not confirm.
+        no_reply: bool,
+    },
+    /// YOURJOBS.
+    YourJobs {
+        /// The jobs.
+        images: Images,
+    },
+    /// Anything else; none of it is frequent.
+    Other(Box<Message<'static>>),
+}
+
+/// A job in the effects, as it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Image(u32);
+
+/// Several jobs in the effects that stand behind each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Images {
+    first: u32,
+    len: u32,
+}
+
+/// What the engine tells of a job that leaves it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ImageFields {
+    pub(crate) id: JobId,
+    pub(crate) state: u8,
+    pub(crate) flags: u8,
+    pub(crate) replicate: u16,
+    pub(crate) expires_at: UnixMillis,
+    pub(crate) ctime: Ctime,
+    pub(crate) delay: Span32,
+    pub(crate) retry: Span32,
+    pub(crate) nacks: u16,
+    pub(crate) additional_deliveries: u16,
+}
+
+#[derive(Debug)]
+struct StoredImage {
+    fields: ImageFields,
+    queue: Range,
+    body: RowBody,
+    nodes: Range,
 }
 
 /// The effects of one step, in order, with one buffer for all their variable-size data.
@@ -30,6 +129,8 @@ pub enum Effect {
 pub struct Effects {
     list: Vec<Effect>,
     rows: Vec<JobRow>,
+    images: Vec<StoredImage>,
+    nodes: Vec<NodeId>,
     bytes: Vec<u8>,
     appended: Appended,
 }
@@ -144,12 +245,16 @@ impl Effects {
         const KEEP_BYTES: usize = 1 << 20;
         self.list.clear();
         self.rows.clear();
+        self.images.clear();
+        self.nodes.clear();
         self.bytes.clear();
         self.appended.clear();
         if self.bytes.capacity() + self.appended.bytes.capacity() > KEEP_BYTES {
             self.appended = Appended::default();
             self.bytes = Vec::new();
             self.rows = Vec::new();
+            self.images = Vec::new();
+            self.nodes = Vec::new();
         }
     }
 
@@ -182,7 +287,8 @@ impl Effects {
         })
     }
 
-    /// Whether replies and messages must wait until what is appended is as safe as the operator wants it.
+    /// Whether replies, and messages that confirm or give away, must wait until what is appended is as safe as the
+    /// operator wants it.
     pub fn must_hold(&self) -> bool {
         self.appended.holds
     }
@@ -197,6 +303,44 @@ impl Effects {
             self.appended.holds |= log.holds;
         }
         log.clear();
+    }
+
+    /// A message as the codec takes it.
+    pub fn message<'a>(&'a self, outgoing: &'a Outgoing) -> Message<'a> {
+        match outgoing {
+            Outgoing::Notice { job, notice } => Message::Notice { job: *job, notice: *notice },
+            Outgoing::ReplJob { image, no_reply } => {
+                Message::ReplJob { job: self.image(&self.images[image.0 as usize]), no_reply: *no_reply }
+            }
+            Outgoing::YourJobs { images } => {
+                let jobs = &self.images[images.first as usize..][..images.len as usize];
+                Message::YourJobs { jobs: jobs.iter().map(|image| self.image(image)).collect() }
+            }
+            Outgoing::Other(message) => (**message).clone(),
+        }
+    }
+
+    fn image<'a>(&'a self, stored: &'a StoredImage) -> JobImage<'a> {
+        let StoredImage { fields, queue, body, nodes } = stored;
+        let body = match body {
+            RowBody::Inline(at) => &self.bytes[at.start as usize..][..at.len as usize],
+            RowBody::Shared(bytes) => bytes,
+        };
+        JobImage {
+            id: fields.id,
+            state: fields.state,
+            flags: fields.flags,
+            replicate: fields.replicate,
+            expires_at: fields.expires_at,
+            ctime: fields.ctime,
+            delay: fields.delay,
+            retry: fields.retry,
+            nacks: fields.nacks,
+            additional_deliveries: fields.additional_deliveries,
+            queue: Cow::Borrowed(&self.bytes[queue.start as usize..][..queue.len as usize]),
+            body: BodyArg::Borrowed(body),
+            nodes: Cow::Borrowed(&self.nodes[nodes.start as usize..][..nodes.len as usize]),
+        }
     }
 
     /// Bytes held for rows: what the shell counts while a large reply is being written.
@@ -224,11 +368,42 @@ impl Effects {
 
     pub(crate) fn add_row(&mut self, id: JobId, queue: &[u8], body: &Body, nacks: u16, extra: u16) {
         let queue = self.add_bytes(queue);
-        let body = match body {
+        let body = self.add_body(body);
+        self.rows.push(JobRow { id, nacks, additional_deliveries: extra, queue, body });
+    }
+
+    /// Adds a job that is to be sent, or stored.
+    pub(crate) fn add_image(
+        &mut self,
+        fields: ImageFields,
+        queue: &[u8],
+        body: &Body,
+        nodes: impl Iterator<Item = NodeId>,
+    ) -> Image {
+        let queue = self.add_bytes(queue);
+        let body = self.add_body(body);
+        let start = self.nodes.len() as u32;
+        self.nodes.extend(nodes);
+        let nodes = Range { start, len: self.nodes.len() as u32 - start };
+        self.images.push(StoredImage { fields, queue, body, nodes });
+        Image(self.images.len() as u32 - 1)
+    }
+
+    /// Where the next image will stand; the first half of [`Effects::images_since`].
+    pub(crate) fn images_mark(&self) -> u32 {
+        self.images.len() as u32
+    }
+
+    /// All images added since the mark was taken.
+    pub(crate) fn images_since(&self, mark: u32) -> Images {
+        Images { first: mark, len: self.images.len() as u32 - mark }
+    }
+
+    fn add_body(&mut self, body: &Body) -> RowBody {
+        match body {
             Body::Small(bytes) => RowBody::Inline(self.add_bytes(bytes)),
             Body::Shared(bytes) => RowBody::Shared(Arc::clone(bytes)),
-        };
-        self.rows.push(JobRow { id, nacks, additional_deliveries: extra, queue, body });
+        }
     }
 
     fn add_bytes(&mut self, bytes: &[u8]) -> Range {

@@ -1,11 +1,39 @@
 //! What can happen to the engine.
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::request::Request;
 use super::settings::EngineSettings;
+use crate::bus::{Header, Message};
 
 /// A client connection as the engine sees it. Never reused, so that a stale one hits nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub u64);
+
+/// A link that this node opened to another. Numbered by the engine, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// A link that another node opened to this one. Numbered by the driver, never reused. The engine keeps nothing
+/// about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerLinkId(pub u64);
+
+/// The link that a message came on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// One that this node opened.
+    Own(LinkId),
+    /// One that the peer opened.
+    Peer {
+        /// Which.
+        link: PeerLinkId,
+        /// The peer's address.
+        from: IpAddr,
+        /// The address of this node that the peer used.
+        to: IpAddr,
+    },
+}
 
 /// One thing that happened. The driver hands it over with the time, and performs the effects before the next.
 #[derive(Debug)]
@@ -23,6 +51,25 @@ pub enum Input<'a> {
         /// Whose connection.
         client: ClientId,
     },
+    /// A link that the engine wanted open is connected: what is sent on it arrives, unless it breaks.
+    LinkUp {
+        /// Which.
+        link: LinkId,
+    },
+    /// A link that the engine wanted open could not be opened, or is gone.
+    LinkDown {
+        /// Which.
+        link: LinkId,
+    },
+    /// Another node says something. Nothing vouches for the sender but the header itself.
+    Message {
+        /// How it came.
+        via: Via,
+        /// Who says it.
+        header: &'a Header,
+        /// What.
+        message: Message<'a>,
+    },
     /// The operator or the shell changes something.
     Control(Control),
 }
@@ -32,8 +79,16 @@ pub enum Input<'a> {
 pub enum Control {
     /// Steps are to tell what must be appended to the append-only file, or no longer.
     Persist(bool),
+    /// What an earlier run has left is being taken up, or all of it is now: see [`Engine::restore`](super::Engine).
+    Loading(bool),
+    /// The append-only file cannot be written, or can again. While it cannot, no copies are taken in.
+    DiskFailing(bool),
     /// New settings are in force.
     Settings(EngineSettings),
     /// The shell holds this many bytes itself (buffers, connections); they count against `maxmemory`.
     ShellMemory(u64),
+    /// The addresses of `cluster-seeds`, as far as their names could be resolved: nodes to meet while this node is
+    /// not in a cluster with them. The ports are those for clients. They take the place of those told before; CLUSTER
+    /// RESET drops them.
+    Seeds(Vec<SocketAddr>),
 }

@@ -19,16 +19,27 @@ mod add;
 mod audit;
 mod awake_wheel;
 mod blocking;
+mod contest;
 mod effect;
+mod failure;
+mod federation;
+mod forgotten;
+mod gossip;
+mod handshake;
+mod inbox;
 mod input;
 mod inspect;
 mod job;
 mod job_table;
+mod links;
 mod membership;
 mod memory;
+mod node_table;
+mod outbox;
 mod persist;
 mod queue;
 mod queue_table;
+mod replication;
 mod reply;
 mod request;
 mod requeue;
@@ -36,11 +47,17 @@ mod restore;
 #[cfg(test)]
 mod restore_tests;
 mod scan;
+mod seeds;
 mod settings;
+mod sweep;
+mod tombstones;
+
+use std::collections::BTreeSet;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
+use crate::bus::NodesConf;
 use crate::types::{Ctime, NodeId, UnixMillis};
 use awake_wheel::AwakeWheel;
 use blocking::Waiters;
@@ -50,10 +67,13 @@ use membership::Membership;
 use memory::Memory;
 use persist::{Persist, Touch};
 use queue_table::QueueTable;
+use replication::Pending;
 use restore::Restoring;
+use sweep::Sweep;
+use tombstones::Tombstones;
 
-pub use effect::{BodyRef, Effect, Effects, JobRow, Rows};
-pub use input::{ClientId, Control, Input};
+pub use effect::{BodyRef, Effect, Effects, Image, Images, JobRow, Outgoing, Rows, SendTo};
+pub use input::{ClientId, Control, Input, LinkId, PeerLinkId, Via};
 pub use memory::{MemoryLevel, MemoryUse};
 pub use persist::Walk;
 pub use reply::{ClusterInfo, HelloNode, JobDetails, QueueDetails, Refusal, Reply};
@@ -76,6 +96,12 @@ pub struct Engine {
     jobs: JobTable,
     queues: QueueTable,
     waiters: Waiters,
+    /// Clients that wait for the copies of their job.
+    pending: Pending,
+    /// Queues with waiting clients, by the time when they ask other nodes again.
+    hungry: BTreeSet<(UnixMillis, NameId)>,
+    tombstones: Tombstones,
+    sweep: Sweep,
     wheel: AwakeWheel,
     memory: Memory,
     /// How many jobs are in each state, by [`JobState`].
@@ -91,14 +117,18 @@ pub struct Engine {
     visited: Vec<NameId>,
     persist: Persist,
     restoring: Restoring,
+    /// Not all is restored yet.
+    is_loading: bool,
+    /// What is told to be appended is not written at the moment.
+    disk_fails: bool,
 }
 
 /// How many timers one [`Engine::advance`] lets fire, so that a storm of them cannot keep clients waiting.
 const TIMERS_PER_ADVANCE: usize = 1000;
 
 impl Engine {
-    /// An engine without jobs. `me` is this node's identity; `leaving` is what the node table says of it.
-    pub fn new(settings: EngineSettings, me: NodeId, leaving: bool, seed: Seed, now: UnixMillis) -> Engine {
+    /// An engine without jobs. `nodes` is what the node table of the last run says, or [`NodesConf::alone`].
+    pub fn new(settings: EngineSettings, nodes: &NodesConf, seed: Seed, now: UnixMillis) -> Engine {
         let mut ids = StdRng::from_seed(seed.0);
         let mut chance_seed = seed.0;
         // Any other seed will do, as long as it follows from the first.
@@ -107,10 +137,14 @@ impl Engine {
         Engine {
             settings,
             now,
-            nodes: Membership::new(me, leaving),
+            nodes: Membership::new(nodes, table_seed, now),
             jobs: JobTable::new(table_seed),
             queues: QueueTable::new(table_seed),
             waiters: Waiters::new(table_seed),
+            pending: Pending::new(table_seed),
+            hungry: BTreeSet::new(),
+            tombstones: Tombstones::new(table_seed),
+            sweep: Sweep::default(),
             wheel: AwakeWheel::new(now),
             memory: Memory::default(),
             in_state: [0; 4],
@@ -121,6 +155,8 @@ impl Engine {
             visited: Vec::new(),
             persist: Persist::default(),
             restoring: Restoring::default(),
+            is_loading: false,
+            disk_fails: false,
         }
     }
 
@@ -129,16 +165,23 @@ impl Engine {
         self.now = self.now.max(now);
         match input {
             Input::Request { client, request } => self.request(client, request, out),
-            Input::ClientGone { client } => self.client_gone(client),
+            Input::ClientGone { client } => self.client_gone(client, out),
+            Input::LinkUp { link } => self.link_up(link, out),
+            Input::LinkDown { link } => self.link_down(link),
+            Input::Message { via, header, message } => self.message(via, header, message, out),
+            Input::Control(Control::Seeds(seeds)) => self.meet_seeds(seeds),
             Input::Control(Control::Settings(settings)) => {
                 self.settings = settings;
                 self.relieve_memory();
             }
             Input::Control(Control::ShellMemory(bytes)) => self.memory.shell = bytes,
             Input::Control(Control::Persist(on)) => self.set_persistent(on),
+            Input::Control(Control::Loading(on)) => self.is_loading = on,
+            Input::Control(Control::DiskFailing(on)) => self.disk_fails = on,
         }
         self.settle(out);
         self.remember(out);
+        self.save_changed_nodes(out);
     }
 
     /// Does what is due; bounded per call. If more is due, [`Engine::next_deadline`] says so.
@@ -146,20 +189,25 @@ impl Engine {
         self.now = self.now.max(now);
         for _ in 0..TIMERS_PER_ADVANCE {
             let Some(job) = self.wheel.pop_due(&mut self.jobs, self.now) else { break };
-            self.look_at(job);
+            self.look_at(job, out);
         }
         self.time_out_waiters(out);
         self.retire_idle_queues();
+        self.ask_again(out);
+        self.go_on_sweeping(out);
+        self.tick_nodes(out);
         self.settle(out);
         self.remember(out);
+        self.save_changed_nodes(out);
     }
 
     /// When [`Engine::advance`] must be called at the latest; exact or early, never late.
     pub fn next_deadline(&self) -> Option<UnixMillis> {
-        [self.wheel.next_deadline(), self.waiters.next_deadline(), self.next_idle_check()]
-            .into_iter()
-            .flatten()
-            .min()
+        let hungry = self.hungry.first().map(|(at, _)| *at);
+        let jobs = [self.wheel.next_deadline(), self.sweep.next_deadline()];
+        let others =
+            [self.waiters.next_deadline(), self.next_idle_check(), hungry, self.nodes.next_deadline()];
+        jobs.into_iter().chain(others).flatten().min()
     }
 
     fn request(&mut self, client: ClientId, request: Request<'_>, out: &mut Effects) {
@@ -171,21 +219,22 @@ impl Engine {
             }
         }
         let reply = match request {
-            Request::AddJob(request) => self.add_job(request),
+            Request::AddJob(request) => return self.add_job(client, request, out),
             Request::GetJob(request) => return self.get_job(client, request, out),
-            Request::AckJob { ids } => self.ack_jobs(ids),
-            Request::FastAck { ids } | Request::DelJob { ids } => self.delete_jobs(ids),
-            Request::Enqueue { ids } => self.enqueue_jobs(ids, requeue::Cause::Command),
-            Request::Nack { ids } => self.enqueue_jobs(ids, requeue::Cause::Nack),
+            Request::AckJob { ids } => self.ack_jobs(ids, out),
+            Request::FastAck { ids } => self.fast_ack_jobs(ids, out),
+            Request::DelJob { ids } => self.delete_jobs(ids, out),
+            Request::Enqueue { ids } => self.enqueue_jobs(ids, requeue::Cause::Command, out),
+            Request::Nack { ids } => self.enqueue_jobs(ids, requeue::Cause::Nack, out),
             Request::Dequeue { ids } => self.dequeue_jobs(ids),
-            Request::Working { id } => self.working(id),
+            Request::Working { id } => self.working(id, out),
             Request::Show { id } => self.show(id),
             Request::QLen { queue } => self.queue_len(queue),
             Request::QPeek { queue, count } => self.peek(queue, count, out),
             Request::QStat { queue } => self.queue_stat(queue),
             Request::QScan(request) => self.scan_queues(&request),
             Request::JScan(request) => self.scan_jobs(&request),
-            Request::Pause { queue, change, broadcast: _ } => self.pause(queue, change),
+            Request::Pause { queue, change, broadcast } => self.pause(queue, change, broadcast, out),
             Request::Hello => self.hello(),
             Request::Cluster(request) => return self.cluster(client, request, out),
             Request::FlushAll => {
@@ -201,11 +250,17 @@ impl Engine {
         for client in self.waiters.drain() {
             out.reply(client, Reply::NoJob);
         }
+        for client in self.pending.drain() {
+            out.reply(client, Reply::Refused(Refusal::GoneBeforeReplicated));
+        }
         self.flush_jobs();
         self.flushed();
     }
 
     fn flush_jobs(&mut self) {
+        self.hungry.clear();
+        self.tombstones.clear();
+        self.sweep.clear_jobs();
         self.wheel.clear();
         self.jobs.clear();
         self.queues.clear();
@@ -218,7 +273,7 @@ impl Engine {
         let job = &mut self.jobs[index];
         self.in_state[job.state as usize] -= 1;
         self.in_state[state as usize] += 1;
-        let touch = if job.state == JobState::WaitReplication { Touch::New } else { Touch::Standing };
+        let touch = if job.state == JobState::WaitReplication { Touch::NEW } else { Touch::STANDING };
         job.state = state;
         self.touch(index, touch);
     }
@@ -231,7 +286,9 @@ impl Engine {
         let job = self.jobs.remove(index);
         self.in_state[job.state as usize] -= 1;
         self.memory.sub_job(job.heap_bytes());
-        self.queues.release(job.queue);
+        if job.queue != NameId::NONE {
+            self.queues.release(job.queue);
+        }
     }
 
     /// How many jobs this node knows, in any state.
@@ -251,12 +308,17 @@ impl Engine {
 
     /// How many clients wait for a job, or for copies of theirs.
     pub fn blocked_count(&self) -> usize {
-        self.waiters.len()
+        self.waiters.len() + self.pending.len()
     }
 
     /// Whether this client waits for an answer.
     pub fn is_blocked(&self, client: ClientId) -> bool {
-        self.waiters.contains(client)
+        self.waiters.contains(client) || self.pending.contains(client)
+    }
+
+    /// Whether no other node is a member.
+    pub fn is_alone(&self) -> bool {
+        self.nodes.is_alone()
     }
 
     /// This node's identity.

@@ -140,7 +140,7 @@ pub struct QueueDetails {
 pub struct HelloNode {
     /// Its identity.
     pub id: NodeId,
-    /// Its address; `None` if not known, which only this node itself can be.
+    /// Its address; `None` if not known: this node before another one contacted it, or a node that was lost.
     pub ip: Option<IpAddr>,
     /// Its client port.
     pub port: u16,
@@ -176,6 +176,10 @@ pub enum Refusal {
     NotEnoughNodesLeaving,
     /// The same, and it is this node's lack of memory that makes the difference.
     NotEnoughNodesNoMemory,
+    /// The time to wait for copies is over.
+    NotReplicated,
+    /// The job was deleted, or its life was over, before it had its copies.
+    GoneBeforeReplicated,
     /// MAXLEN is reached.
     QueueTooLong,
     /// The queue is paused in input.
@@ -190,6 +194,10 @@ pub enum Refusal {
     Acked,
     /// More memory is used than `maxmemory` allows.
     OutOfMemory,
+    /// CLUSTER MEET: no row is left for another node.
+    TooManyNodes,
+    /// CLUSTER MEET: as many handshakes are under way as there may be.
+    TooManyHandshakes,
     /// CLUSTER FORGET of this node.
     ForgetMyself,
     /// CLUSTER FORGET of a node that is not in the table.

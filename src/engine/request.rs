@@ -1,5 +1,7 @@
 //! What a client may ask of the engine: typed, checked for form, not yet for sense.
 
+use std::net::IpAddr;
+
 use crate::types::{ArgList, BodyArg, JobId, Millis, NodeId, Span32};
 
 /// A parsed command that runs in the engine. Borrowed data lies in the connection's read buffer.
@@ -264,6 +266,15 @@ impl JobStates {
 /// CLUSTER's subcommands that run in the engine.
 #[derive(Debug)]
 pub enum ClusterRequest {
+    /// CLUSTER MEET.
+    Meet {
+        /// The other node's address.
+        ip: IpAddr,
+        /// Its client port.
+        port: u16,
+        /// Its bus port; 10000 above the client port unless told.
+        bus_port: u16,
+    },
     /// CLUSTER NODES.
     Nodes,
     /// CLUSTER MYID.

@@ -60,8 +60,9 @@ impl Engine {
             Record::Standing(standing) => self.restore_standing(&standing),
             Record::Holders { id, holders } => {
                 if let Some(index) = self.jobs.find(&id) {
-                    let holders = self.node_set(&holders);
-                    self.jobs[index].delivered = holders;
+                    let holders = self.holder_set(&holders);
+                    let job = &mut self.jobs[index];
+                    (job.delivered, job.confirmed) = (holders, holders);
                 }
             }
             Record::Acked(acked) => self.restore_acked(&acked),
@@ -71,7 +72,7 @@ impl Engine {
                 }
             }
             Record::Pause { queue, input, output } => {
-                self.pause(&queue, Some(PauseState { input, output }));
+                self.set_pause(&queue, PauseState { input, output });
             }
             Record::Flushed => {
                 self.restoring = Restoring::default();
@@ -82,7 +83,7 @@ impl Engine {
     }
 
     fn restore_job(&mut self, record: JobRecord<'_>) {
-        let JobRecord { image, requeue_at } = record;
+        let JobRecord { image, requeue_at, notes } = record;
         if image.expires_at <= self.now {
             if let Some(index) = self.jobs.find(&image.id) {
                 self.drop_restored(index);
@@ -93,7 +94,7 @@ impl Engine {
             self.last_ctime = self.last_ctime.max(image.ctime);
         }
         let name = self.restored_queue(&image.queue);
-        let delivered = self.node_set(&image.nodes);
+        let delivered = self.holder_set(&image.nodes);
         let queued = image.state == JobRecord::QUEUED;
         let job = Job {
             expires_at: image.expires_at,
@@ -101,10 +102,11 @@ impl Engine {
             delivered,
             delay: image.delay,
             retry: image.retry,
-            replicate: image.replicate,
+            confirmed: delivered,
+            replicate: u8::try_from(image.replicate).unwrap_or(u8::MAX),
             nacks: image.nacks,
             additional_deliveries: image.additional_deliveries,
-            flags: JobFlags(image.flags),
+            flags: JobFlags::from_file(image.flags, notes),
             ..Job::new(image.id, image.ctime, name, image.body.into_body())
         };
         match self.jobs.try_insert(job) {
@@ -144,11 +146,9 @@ impl Engine {
         id
     }
 
-    /// The members of a list, and this node, which holds the job.
-    fn node_set(&self, nodes: &[NodeId]) -> NodeSet {
-        let mut set = NodeSet::only(NodeIndex::MYSELF);
-        nodes.iter().filter_map(|id| self.nodes.find(id)).for_each(|node| set.insert(node));
-        set
+    /// The nodes of a list, and this node, which holds the job.
+    fn holder_set(&mut self, nodes: &[NodeId]) -> NodeSet {
+        self.rows_of(nodes).union(NodeSet::only(NodeIndex::MYSELF))
     }
 
     fn restore_standing(&mut self, standing: &Standing) {
@@ -160,7 +160,7 @@ impl Engine {
         job.requeue_at = standing.requeue_at;
         job.nacks = standing.nacks;
         job.additional_deliveries = standing.additional_deliveries;
-        job.flags = JobFlags(standing.flags);
+        job.flags = JobFlags::from_file(standing.flags, standing.notes);
         self.restoring.set_queued(index, standing.queued);
     }
 
@@ -172,9 +172,15 @@ impl Engine {
         };
         self.restoring.set_queued(index, false);
         self.set_state(index, JobState::Acked);
-        let (holders, confirmed) = (self.node_set(&acked.holders), self.node_set(&acked.confirmed));
+        let (holders, confirmed) = (self.rows_of(&acked.holders), self.rows_of(&acked.confirmed));
         let job = &mut self.jobs[index];
-        (job.delivered, job.confirmed) = (holders, confirmed);
+        let before = job.heap_bytes();
+        (job.delivered, job.confirmed) = (holders, confirmed.union(NodeSet::only(NodeIndex::MYSELF)));
+        job.body = Body::copied(b"");
+        job.flags.set_tries(0);
+        let after = job.heap_bytes();
+        self.memory.sub_job(before);
+        self.memory.add_job(after);
     }
 
     /// The acknowledgement of a job that is not known here.
@@ -238,7 +244,8 @@ impl Engine {
         let jitter = self.jitter();
         let job = &self.jobs[index];
         if job.state == JobState::Acked {
-            return job.requeue_at;
+            // The others are asked again at once.
+            return self.now;
         }
         if job.retry.is_zero() && (was_queued || job.flags.contains(JobFlags::DELIVERED)) {
             return UnixMillis::NEVER;

@@ -1,5 +1,7 @@
 //! The part of the configuration that the engine needs.
 
+use std::net::IpAddr;
+
 use crate::types::Millis;
 
 /// What may be evicted when memory runs short (operations.md 13.8).
@@ -16,6 +18,10 @@ pub enum EvictionPolicy {
 pub struct EngineSettings {
     /// The client port that is announced to others.
     pub port: u16,
+    /// The bus port that is announced to others.
+    pub bus_port: u16,
+    /// The address that is announced to others; `None` leaves it to them to see where links come from.
+    pub announce_ip: Option<IpAddr>,
     /// Bytes that jobs and queues may use; 0 means no limit.
     pub maxmemory: u64,
     /// What to evict above 95 % of `maxmemory`.
@@ -28,6 +34,8 @@ impl Default for EngineSettings {
     fn default() -> EngineSettings {
         EngineSettings {
             port: 7711,
+            bus_port: 17711,
+            announce_ip: None,
             maxmemory: 1 << 30,
             maxmemory_policy: EvictionPolicy::Acks,
             node_timeout: Millis(15_000),

@@ -5,7 +5,7 @@ use super::operator::Timing;
 use super::server::Server;
 use crate::admin::trace_line;
 use crate::command::{self, CommandError, CommandSpec, Flags, Runs};
-use crate::engine::{GetJob, Input, Request, Wait};
+use crate::engine::{ClientId, GetJob, Input, Request, Wait};
 use crate::resp::{Value, write};
 use crate::types::{Args, Span};
 
@@ -17,7 +17,7 @@ const TRANSACTION_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiting {
     Allowed,
-    /// Inside EXEC, whose replies come together.
+    /// Inside EXEC, whose replies come together: GETJOB takes what there is.
     Forbidden,
 }
 
@@ -32,6 +32,10 @@ impl Server {
         let client = self.clients.acting(slot);
         if !client.blocked {
             client.end_skip();
+        } else if client.last_command.is_some_and(CommandSpec::adds_a_job) && client.replies == ReplyMode::On
+        {
+            // Others may be added while its copies are made, so that one connection can keep a cluster busy.
+            self.clients.await_answer(slot);
         }
     }
 
@@ -116,9 +120,9 @@ impl Server {
 
     /// Takes back the request that the client waits for: nothing is handed to it any more.
     pub(super) fn withdraw(&mut self, slot: u32) {
-        let client = self.clients.acting(slot);
-        if std::mem::take(&mut client.blocked) {
-            let client = client.id;
+        let asked: Vec<ClientId> = self.clients.acting(slot).asked().collect();
+        self.clients.acting(slot).blocked = false;
+        for client in asked {
             self.step(Input::ClientGone { client }, u32::MAX);
         }
     }
@@ -127,7 +131,7 @@ impl Server {
     pub(super) fn refuse(&mut self, slot: u32, text: &[u8]) {
         let client = self.clients.acting(slot);
         if client.replies == ReplyMode::On {
-            write::error(client.output.bytes_mut(), text);
+            client.answer_in_order(|output| write::error(output.bytes_mut(), text));
         }
         self.clients.mark_dirty(slot);
     }
@@ -160,8 +164,8 @@ impl Server {
         }
     }
 
-    /// EXEC: runs what was kept, one after the other, nothing in between. Nothing in it blocks: GETJOB takes
-    /// what there is.
+    /// EXEC: runs what was kept, one after the other. GETJOB takes what there is instead of waiting. ADDJOB waits for
+    /// its copies, as nobody else may tell whether they exist; other clients are served meanwhile.
     pub(super) fn exec(&mut self, slot: u32) {
         let client = self.clients.acting(slot);
         let transaction = match client.about.transaction.take() {
@@ -174,13 +178,21 @@ impl Server {
         if client.replies == ReplyMode::On {
             write::array(client.output.bytes_mut(), transaction.commands.len());
         }
+        client.about.executing = transaction.commands.into();
         self.clients.mark_dirty(slot);
-        for (spec, mut command) in transaction.commands {
+        self.go_on_executing(slot);
+    }
+
+    /// Runs what is left of an EXEC, until a command waits: ADDJOB for its copies. False if something is left.
+    pub(super) fn go_on_executing(&mut self, slot: u32) -> bool {
+        loop {
+            let client = self.clients.acting(slot);
+            if client.blocked || client.closing != Closing::No {
+                return client.about.executing.is_empty();
+            }
+            let Some((spec, mut command)) = client.about.executing.pop_front() else { return true };
             let spans: Vec<Span> = (0..command.len() as u32).map(Span::Large).collect();
             self.run_command(slot, spec, Args::new(&spans, &[], &mut command), Waiting::Forbidden);
-            if self.clients.acting(slot).closing != Closing::No {
-                return;
-            }
         }
     }
 

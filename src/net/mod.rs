@@ -4,6 +4,7 @@
 //! commands that need connections or the process. It decides nothing about jobs.
 
 mod aof;
+mod bus;
 mod client;
 mod clients;
 mod clock;
@@ -19,6 +20,7 @@ mod server;
 mod shell;
 mod signals;
 mod stream;
+mod tokens;
 
 use std::fmt;
 use std::fs;
@@ -26,18 +28,20 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use mio::Poll;
+use mio::{Poll, Waker};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
-use crate::bus::{NodeFlags, NodesConf};
+use crate::bus::NodesConf;
 use crate::command::{CommandTable, RenameError};
 use crate::config::{Config, Loaded, Problem, Warning};
 use crate::engine::{Engine, Seed};
-use crate::types::{Millis, NodeId};
+use crate::types::{Millis, NodeId, UnixMillis};
+use bus::{BusListener, Resolver};
 use clock::Clock;
 use listener::Listener;
 use logging::LogFile;
@@ -64,6 +68,8 @@ pub enum ServeError {
     Listen(ListenError),
     /// The configuration leaves nothing to listen on.
     NowhereToListen,
+    /// The configuration asks for a cluster, but leaves the node without a port to be known by.
+    NoPortForCluster,
     /// The node table cannot be used.
     Nodes(NodesFileError),
     /// A line of the configuration that needs the command table to be judged.
@@ -81,6 +87,10 @@ impl fmt::Display for ServeError {
             ServeError::Listen(error) => error.fmt(f),
             ServeError::NowhereToListen => f.write_str(
                 "Configured to not listen anywhere, exiting. Set a port (--port 7711) or a unixsocket.",
+            ),
+            ServeError::NoPortForCluster => f.write_str(
+                "cluster-port and cluster-seeds need a TCP port, by which the other nodes know this one; set port, or \
+                 remove them.",
             ),
             ServeError::Nodes(error) => error.fmt(f),
             ServeError::Config(error) => error.fmt(f),
@@ -173,7 +183,7 @@ fn assemble(
     config_path: Option<PathBuf>,
 ) -> Result<Parts, ServeError> {
     let poll = setup("cannot create the event loop", Poll::new())?;
-    let signals = setup("cannot handle signals", Signals::install(poll.registry(), server::signal_tokens()))?;
+    let signals = setup("cannot handle signals", Signals::install(poll.registry()))?;
     let mut clock = Clock::new();
     let now = clock.tick();
     let mut seed = [0; 32];
@@ -181,34 +191,70 @@ fn assemble(
     let random = SysRng.try_fill_bytes(&mut seed).and_then(|()| SysRng.try_fill_bytes(&mut identity));
     setup("the system gives no random bytes", random.map_err(io::Error::other))?;
 
-    if config.port == 0 && config.unixsocket.is_none() {
-        return Err(ServeError::NowhereToListen);
-    }
+    check_places(&config)?;
     // Before the Unix socket: one that another server listens on must not be taken away from it.
     let nodes_path = config.path_of(config.cluster_config_file.path());
     let (mut nodes_file, nodes) = NodesFile::open(&nodes_path).map_err(ServeError::Nodes)?;
     let listeners = open_listeners(&config).map_err(ServeError::Listen)?;
-    let (me, leaving) = identity_of(nodes.as_ref(), &identity);
-    let engine = Engine::new(config.engine(), me, leaving, Seed(seed), now);
-    match nodes {
-        None => tracing::info!("No cluster configuration found, I'm {me}"),
-        Some(_) => tracing::info!("Node configuration loaded, I'm {me}"),
-    }
+    let bus_listeners = open_bus_listeners(&config).map_err(ServeError::Listen)?;
+    let waker =
+        Arc::new(setup("cannot create the event loop", Waker::new(poll.registry(), tokens::waker()))?);
+    let resolver = setup("cannot look up cluster-seeds", start_resolver(&config, &waker, now))?;
+    let nodes = match nodes {
+        Some(nodes) => {
+            tracing::info!("Node configuration loaded, I'm {}", nodes.myself().expect("it was checked").id);
+            nodes
+        }
+        None => {
+            let me = new_identity(&identity);
+            tracing::info!("No cluster configuration found, I'm {me}");
+            NodesConf::alone(me, config.port)
+        }
+    };
+    let engine = Engine::new(config.engine(), &nodes, Seed(seed), now);
     // Even if nothing has changed: that it cannot be saved is better known now than when something has.
-    let saved = nodes_file.save(&nodes.unwrap_or_else(|| engine.nodes_conf()));
+    let saved = nodes_file.save(&nodes);
     saved.map_err(|error| ServeError::Nodes(NodesFileError::Io(nodes_path, error)))?;
     let run_id = identity[20..].iter().map(|byte| format!("{byte:02x}")).collect();
     let load = aof::Load::open(&config, now).map_err(ServeError::Aof)?;
     let mut operator = Operator::new(&config, now, log, run_id);
     operator.config_path = config_path;
-    Ok(Parts { poll, listeners, signals, clock, engine, config, commands, nodes_file, operator, load })
+    Ok(Parts {
+        poll,
+        waker,
+        listeners,
+        bus_listeners,
+        resolver,
+        signals,
+        clock,
+        engine,
+        config,
+        commands,
+        nodes_file,
+        operator,
+        load,
+    })
+}
+
+/// Refuses what leaves nothing to listen on, for clients or for the other nodes.
+fn check_places(config: &Config) -> Result<(), ServeError> {
+    if config.port != 0 {
+        return Ok(());
+    }
+    if config.unixsocket.is_none() {
+        return Err(ServeError::NowhereToListen);
+    }
+    if config.cluster_port != 0 || !config.cluster_seeds.seeds().is_empty() {
+        return Err(ServeError::NoPortForCluster);
+    }
+    Ok(())
 }
 
 fn open_listeners(config: &Config) -> Result<Vec<Listener>, ListenError> {
     let mut listeners = Vec::new();
     if config.port != 0 {
-        let backlog = config.tcp_backlog.min(i32::MAX as u32) as i32;
-        listeners = listener::open_tcp(config.bind.addresses(), config.port, backlog)?;
+        let tcp = listener::open_tcp(config.bind.addresses(), config.port, backlog(config), Place::Tcp)?;
+        listeners.extend(tcp.into_iter().map(Listener::Tcp));
     }
     if let Some(path) = &config.unixsocket {
         listeners.push(listener::open_unix(&config.path_of(path), config.unixsocketperm.0)?);
@@ -216,16 +262,32 @@ fn open_listeners(config: &Config) -> Result<Vec<Listener>, ListenError> {
     Ok(listeners)
 }
 
-/// This node's identity: the one it had, or a new one.
-fn identity_of(nodes: Option<&NodesConf>, random: &[u8; 40]) -> (NodeId, bool) {
-    match nodes.and_then(NodesConf::myself) {
-        Some(me) => (me.id, me.flags.has(NodeFlags::LEAVING)),
-        None => {
-            let mut bytes = [0; 20];
-            bytes.copy_from_slice(&random[..20]);
-            (NodeId::from_bytes(bytes), false)
-        }
+/// Where the other nodes connect: at the addresses for clients, since one of them is what others know of this node.
+fn open_bus_listeners(config: &Config) -> Result<Vec<BusListener>, ListenError> {
+    match config.bus_port() {
+        Some(port) => listener::open_tcp(config.bind.addresses(), port, backlog(config), Place::Bus),
+        None => Ok(Vec::new()),
     }
+}
+
+fn backlog(config: &Config) -> i32 {
+    config.tcp_backlog.min(i32::MAX as u32) as i32
+}
+
+/// The thread that looks up `cluster-seeds`, if there are any.
+fn start_resolver(config: &Config, waker: &Arc<Waker>, now: UnixMillis) -> io::Result<Option<Resolver>> {
+    let seeds = config.cluster_seeds.seeds();
+    if seeds.is_empty() {
+        return Ok(None);
+    }
+    Resolver::start(seeds, Arc::clone(waker), now).map(Some)
+}
+
+/// The identity of a node that had none.
+fn new_identity(random: &[u8; 40]) -> NodeId {
+    let mut bytes = [0; 20];
+    bytes.copy_from_slice(&random[..20]);
+    NodeId::from_bytes(bytes)
 }
 
 fn run(mut server: Server, start_dir: &Path) -> Result<ExitCode, ServeError> {
@@ -269,6 +331,9 @@ fn run(mut server: Server, start_dir: &Path) -> Result<ExitCode, ServeError> {
 
 fn announce(server: &Server) {
     tracing::info!("Server started, Disque version {}", env!("CARGO_PKG_VERSION"));
+    if let Some(port) = server.config.bus_port() {
+        tracing::info!("Other nodes reach this one on port {port}");
+    }
     if server.config.port != 0 {
         tracing::info!("The server is now ready to accept connections on port {}", server.config.port);
     }

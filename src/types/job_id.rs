@@ -36,7 +36,7 @@ impl JobId {
         JobId(bytes)
     }
 
-    /// The ID with this packed form; any 24 bytes are one.
+    /// The ID with this packed form; all 24 bytes are some ID.
     pub const fn from_bytes(bytes: [u8; 24]) -> JobId {
         JobId(bytes)
     }

@@ -97,6 +97,16 @@ impl NodeSet {
         *self = self.union(NodeSet::only(node));
     }
 
+    /// Removes a node.
+    pub fn remove(&mut self, node: NodeIndex) {
+        *self = self.without(NodeSet::only(node));
+    }
+
+    /// Adds or removes a node.
+    pub fn set(&mut self, node: NodeIndex, is_in: bool) {
+        if is_in { self.insert(node) } else { self.remove(node) }
+    }
+
     /// Whether the node is in the set.
     pub const fn contains(self, node: NodeIndex) -> bool {
         node.0 < NodeSet::CAPACITY && self.0 & (1 << node.0) != 0
@@ -112,6 +122,16 @@ impl NodeSet {
         NodeSet(self.0 | other.0)
     }
 
+    /// The nodes of this set that are not in `other`.
+    pub const fn without(self, other: NodeSet) -> NodeSet {
+        NodeSet(self.0 & !other.0)
+    }
+
+    /// The nodes of both sets.
+    pub const fn intersection(self, other: NodeSet) -> NodeSet {
+        NodeSet(self.0 & other.0)
+    }
+
     /// How many nodes are in the set.
     pub const fn len(self) -> u32 {
         self.0.count_ones()
@@ -124,7 +144,14 @@ impl NodeSet {
 
     /// The nodes in the order of their rows.
     pub fn iter(self) -> impl Iterator<Item = NodeIndex> {
-        (0..NodeSet::CAPACITY).map(NodeIndex).filter(move |node| self.contains(*node))
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let node = NodeIndex(rest.trailing_zeros() as u16);
+            // Clears the lowest bit; of nothing, nothing.
+            let found = rest != 0;
+            rest &= rest.wrapping_sub(1);
+            found.then_some(node)
+        })
     }
 }
 

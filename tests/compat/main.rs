@@ -5,10 +5,13 @@
 
 mod aof;
 mod arbitrary;
+mod dialects;
 mod frames;
 mod nodes;
 mod probes;
 mod properties;
+mod reactions;
 mod records;
 mod show;
 mod vectors;
+mod wire;

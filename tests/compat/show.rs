@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use disque::bus::{Counts, Gossip, Header, Message};
+use disque::bus::{Counts, Gossip, Header, Message, Notice};
 use disque::types::{JobImage, Span32, UnixMillis};
 
 use crate::vectors::Legend;
@@ -39,20 +39,21 @@ pub fn frame(
             text += &format!(" jobs={}", jobs.len());
             lines.extend(jobs.iter().map(|image| job(image, relative(image, now), legend)));
         }
-        Message::Enqueue { job, delay } => text += &format!(" job={job} delay={}", seconds(*delay)),
-        Message::Queued { job, counts } => text += &format!(" job={job} counts={}", count_words(*counts)),
-        Message::SetAck { job, nodes_known } => text += &format!(" job={job} nodes_known={nodes_known}"),
-        Message::GotAck { job, known } => text += &format!(" job={job} known={}", yes_no(*known)),
-        Message::GotJob { job }
-        | Message::WillQueue { job }
-        | Message::DelJob { job }
-        | Message::Working { job } => {
+        Message::Notice { job, notice } => {
             text += &format!(" job={job}");
+            text += &match notice {
+                Notice::Enqueue { delay } => format!(" delay={}", seconds(*delay)),
+                Notice::Queued { counts, .. } => format!(" counts={}", count_words(*counts)),
+                Notice::SetAck { nodes_known, .. } => format!(" nodes_known={nodes_known}"),
+                Notice::GotAck { known } => format!(" known={}", yes_no(*known)),
+                Notice::GotJob | Notice::WillQueue | Notice::DelJob | Notice::Working => String::new(),
+            };
         }
         Message::NeedJobs { queue, count } => text += &format!(" queue={} count={count}", quoted(queue)),
         Message::Pause { queue, input, output } => {
             text += &format!(" queue={} input={} output={}", quoted(queue), way(*input), way(*output));
         }
+        Message::Holders { .. } | Message::HaveJobs { .. } => unreachable!("RC1 does not know it"),
     }
     for line in lines {
         write!(text, "\n  {line}").expect("strings take everything");

@@ -52,7 +52,12 @@ impl Run {
     fn new() -> Run {
         let settings = EngineSettings { maxmemory: 0, ..EngineSettings::default() };
         let me = NodeId::from_bytes([0xab; 20]);
-        let engine = Engine::new(settings.clone(), me, false, Seed([5; 32]), UnixMillis(START));
+        let engine = Engine::new(
+            settings.clone(),
+            &disque::bus::NodesConf::alone(me, 7711),
+            Seed([5; 32]),
+            UnixMillis(START),
+        );
         Run { engine, settings, now: START, effects: Effects::new(), jobs: Vec::new() }
     }
 

@@ -33,7 +33,8 @@ impl EngineDriver {
         let now = UnixMillis(1_800_000_000_000);
         let me = NodeId::from_bytes([0xab; 20]);
         let settings = EngineSettings::default();
-        let engine = Engine::new(settings.clone(), me, false, Seed([7; 32]), now);
+        let engine =
+            Engine::new(settings.clone(), &disque::bus::NodesConf::alone(me, 7711), Seed([7; 32]), now);
         EngineDriver { engine, settings, now, clients: BTreeMap::new(), next_client: 1 }
     }
 

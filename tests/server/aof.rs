@@ -449,3 +449,65 @@ fn the_file_can_be_loaded_again() {
     let off = Server::start(&[]);
     assert_eq!(off.connect().run("DEBUG LOADAOF"), error("ERR the append-only file is off"));
 }
+
+/// The size that the process may give its files ends where a disk would be full, and grows again without a restart.
+#[test]
+fn a_full_disk_refuses_new_jobs_and_is_waited_for() {
+    let dir = Scratch::new();
+    let port = free_port();
+    let arguments = words(&format!("--port {port} --bind 127.0.0.1 --appendonly yes --appendfsync always"));
+    let child = Command::new("/bin/sh")
+        .args(["-c", "trap '' XFSZ; ulimit -S -f 200; exec \"$0\" \"$@\"", PROGRAM])
+        .args(&arguments)
+        .current_dir(dir.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("there is a shell");
+    let mut server = Server { port, child, dir };
+    wait_until("it answers", || {
+        let connected = std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        connected && Connection::open(port).run("PING") == Value::status("PONG")
+    });
+    let (mut operator, mut producer) = (server.connect(), server.connect());
+    let body = "x".repeat(5000);
+    let mut confirmed = Vec::new();
+    loop {
+        producer.send(&["ADDJOB", "q", &body, "0"]);
+        wait_until("it is answered, or the disk is full", || {
+            has_answer(&producer) || info(&mut operator, "aof_last_write_status") == "err"
+        });
+        if info(&mut operator, "aof_last_write_status") == "err" {
+            break;
+        }
+        confirmed.push(text(&producer.reply()));
+    }
+    let full = "MISCONF Errors writing to the AOF file: File too large";
+    let mut worker = server.connect();
+    assert_eq!(worker.run("PING"), error(full));
+    assert_eq!(worker.run("ADDJOB q more 0"), error(full));
+    assert_eq!(worker.run("QLEN q"), Value::Int(confirmed.len() as i64 + 1), "reading goes on");
+    let taken = ids(&worker.run("GETJOB FROM q"));
+    assert_eq!(taken, confirmed[..1], "a worker can go on");
+    let pid = server.child.id().to_string();
+    let raised = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status();
+    assert!(raised.expect("prlimit runs").success());
+    confirmed.push(text(&producer.reply()));
+    wait_until("it is over", || info(&mut operator, "aof_last_write_status") == "ok");
+    confirmed.push(text(&worker.run("ADDJOB q more 0")));
+    server.child.kill().expect("it runs");
+    server.child.wait().expect("it is ours");
+    let again = start(server.dir.path(), "");
+    let mut client = again.connect();
+    for id in &confirmed {
+        assert!(matches!(client.run(&format!("SHOW {id}")), Value::Array(_)), "{id} was confirmed");
+    }
+}
+
+/// Whether something came that was not read.
+fn has_answer(client: &Connection) -> bool {
+    client.stream.set_nonblocking(true).expect("it can be set");
+    let there = client.stream.peek(&mut [0]).is_ok_and(|n| n > 0);
+    client.stream.set_nonblocking(false).expect("it can be set");
+    there
+}

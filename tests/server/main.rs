@@ -10,7 +10,9 @@ mod tools;
 
 mod aof;
 mod bulky;
+mod bus;
 mod clients;
+mod cluster;
 mod crowd;
 mod lifetime;
 mod peers;

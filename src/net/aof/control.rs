@@ -40,6 +40,7 @@ impl Server {
         self.submit_records();
         let Some(file) = self.aof.file.take() else { return };
         self.step(Input::Control(Control::Persist(false)), u32::MAX);
+        self.step(Input::Control(Control::DiskFailing(false)), u32::MAX);
         let all = file.stop();
         self.end_of_holding(all);
     }
@@ -106,6 +107,7 @@ impl Server {
             u32::MAX,
         );
         self.aof.load = Load::open(&self.config, self.now)?.map(Box::new);
+        self.step(Input::Control(Control::Loading(true)), u32::MAX);
         while self.aof.load.is_some() {
             self.load_on()?;
         }

@@ -6,11 +6,38 @@
 
 use super::{Aof, OpenFile};
 use crate::aof::{Health, Seq, SyncPolicy};
-use crate::engine::Effects;
+use crate::bus::Message;
+use crate::engine::{Control, Effects, Input, SendTo};
+use crate::net::bus::Carrier;
 use crate::net::client::{Closing, Hold};
 use crate::net::server::Server;
+use crate::types::{BodyArg, JobImage};
+
+/// A message that waits for a record.
+pub(super) struct HeldMessage {
+    seq: Seq,
+    to: SendTo,
+    message: Message<'static>,
+}
 
 impl Aof {
+    /// Keeps a message until a record is safe.
+    pub(crate) fn hold_message(&mut self, seq: Seq, to: SendTo, message: &Message<'_>) {
+        let message = match message {
+            Message::Notice { job, notice } => Message::Notice { job: *job, notice: *notice },
+            Message::YourJobs { jobs } => Message::YourJobs { jobs: jobs.iter().map(owned).collect() },
+            other => unreachable!("{} does not wait", other.name()),
+        };
+        self.held_messages.push_back(HeldMessage { seq, to, message });
+    }
+
+    /// The first message whose record is safe, or that has none to wait for any more.
+    fn release_message(&mut self) -> Option<HeldMessage> {
+        let first = self.held_messages.front()?;
+        let hold = Hold { written: first.seq, durable: Seq(0) };
+        let goes = self.file.as_ref().is_none_or(|file| file.lets_go(hold));
+        if goes { self.held_messages.pop_front() } else { None }
+    }
     /// Appends what a step tells. Returns the position that its replies must wait for, if they must.
     #[inline]
     pub(crate) fn append(&mut self, effects: &Effects) -> Option<Seq> {
@@ -85,7 +112,7 @@ impl Server {
 
     /// Flushes those whose records are where they are to be.
     pub(in crate::net) fn release_held(&mut self) {
-        if self.aof.held.is_empty() {
+        if self.aof.held.is_empty() && self.aof.held_messages.is_empty() {
             return;
         }
         // Before looking: what comes while it looks wakes the loop.
@@ -105,7 +132,14 @@ impl Server {
             !goes
         });
         self.aof.held = held;
-        if !self.clients.dirty.is_empty() {
+        let header = self.engine.header();
+        let mut sent = false;
+        while let Some(HeldMessage { to, message, .. }) = self.aof.release_message() {
+            let by = Carrier { registry: self.poll.registry(), config: &self.config, now: self.now };
+            self.bus.send(to, &header, &message, by);
+            sent = true;
+        }
+        if sent || !self.clients.dirty.is_empty() {
             self.flush_dirty();
         }
     }
@@ -136,9 +170,31 @@ impl Server {
     /// The disk has something to say: it got further, or fails, or a rewrite goes on.
     pub(in crate::net) fn disk_event(&mut self) {
         let Some(file) = &mut self.aof.file else { return };
-        file.update();
+        if file.update() {
+            let failing = file.failure.is_some();
+            self.step(Input::Control(Control::DiskFailing(failing)), u32::MAX);
+        }
         self.rewrite_events();
         self.consider_rewrite();
         self.release_held();
+    }
+}
+
+/// The same job with its parts copied.
+fn owned(image: &JobImage<'_>) -> JobImage<'static> {
+    JobImage {
+        id: image.id,
+        state: image.state,
+        flags: image.flags,
+        replicate: image.replicate,
+        expires_at: image.expires_at,
+        ctime: image.ctime,
+        delay: image.delay,
+        retry: image.retry,
+        nacks: image.nacks,
+        additional_deliveries: image.additional_deliveries,
+        queue: image.queue.to_vec().into(),
+        body: BodyArg::Owned(image.body.bytes().to_vec()),
+        nodes: image.nodes.to_vec().into(),
     }
 }

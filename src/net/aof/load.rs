@@ -113,6 +113,7 @@ impl Server {
         load.complain();
         let requeueing = if self.config.aof_enqueue_jobs_once { Requeueing::All } else { Requeueing::Own };
         self.now = self.clock.tick();
+        self.step(Input::Control(Control::Loading(false)), u32::MAX);
         let queued = self.engine.finish_restore(self.now, requeueing);
         tracing::info!(
             jobs = self.engine.job_count(),

@@ -12,6 +12,7 @@ use std::path::Path;
 use mio::Waker;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::config::{Config, Fsync};
 use crate::disk::{Disk, Lock, LockError, OsFiles};
 use crate::types::{NodeId, UnixMillis};
 pub(in crate::net) use control::Purpose;
+use gate::HeldMessage;
 pub(crate) use load::Load;
 use rewrite::Rewrites;
 
@@ -37,6 +39,8 @@ pub(crate) struct Aof {
     pub(super) load: Option<Box<Load>>,
     /// Slots of clients whose output waits for the disk.
     held: Vec<u32>,
+    /// Messages that wait for the disk, in their order.
+    held_messages: VecDeque<HeldMessage>,
 }
 
 /// A file that is written.
@@ -181,9 +185,9 @@ impl OpenFile {
         }
     }
 
-    /// Takes over what has become of the writing.
-    fn update(&mut self) {
-        let Some(status) = self.disk.changed_status() else { return };
+    /// Takes over what has become of the writing. True if it can be written now and could not, or the other way.
+    fn update(&mut self) -> bool {
+        let Some(status) = self.disk.changed_status() else { return false };
         let failure = match status.health {
             Health::Good => None,
             Health::Failing(failure) => Some(failure),
@@ -205,7 +209,9 @@ impl OpenFile {
             (Some(_), None) => tracing::warn!("AOF write error looks solved, new jobs are accepted again"),
             _ => {}
         }
+        let changed = self.failure.is_some() != failure.is_some();
         self.failure = failure;
+        changed
     }
 
     /// What INFO tells.

@@ -317,6 +317,11 @@ fn cluster(request: &ClusterRequest) -> Words {
     let mut words = Words::new("CLUSTER");
     match request {
         ClusterRequest::Nodes => words.add("NODES"),
+        ClusterRequest::Meet { ip, port, bus_port } => {
+            words.option("MEET", Some(ip));
+            words.add(port);
+            words.add(bus_port);
+        }
         ClusterRequest::MyId => words.add("MYID"),
         ClusterRequest::Info => words.add("INFO"),
         ClusterRequest::SaveConfig => words.add("SAVECONFIG"),

@@ -92,7 +92,12 @@ impl World {
         let now = UnixMillis(1_800_000_000_000);
         let me = NodeId::from_bytes([0xab; 20]);
         World {
-            engine: Engine::new(EngineSettings::default(), me, false, Seed([7; 32]), now),
+            engine: Engine::new(
+                EngineSettings::default(),
+                &disque::bus::NodesConf::alone(me, 7711),
+                Seed([7; 32]),
+                now,
+            ),
             table: CommandTable::new(),
             effects: Effects::new(),
             now,

@@ -93,7 +93,12 @@ struct World {
 impl World {
     fn new() -> World {
         World {
-            engine: Engine::new(EngineSettings::default(), ME, false, Seed([7; 32]), START),
+            engine: Engine::new(
+                EngineSettings::default(),
+                &disque::bus::NodesConf::alone(ME, 7711),
+                Seed([7; 32]),
+                START,
+            ),
             now: START,
             effects: Effects::new(),
             ledger: Ledger::default(),
@@ -405,6 +410,12 @@ impl World {
                 Effect::SaveNodes(conf) => {
                     let text = conf.to_string();
                     assert_eq!(NodesConf::parse(text.as_bytes()).as_ref(), Ok(&**conf));
+                }
+                Effect::OpenLink { .. }
+                | Effect::CloseLink { .. }
+                | Effect::PeerFeatures { .. }
+                | Effect::Send { .. } => {
+                    panic!("a lone node talks to nobody: {effect:?}")
                 }
             }
         }
