@@ -114,7 +114,7 @@ impl Engine {
                 self.account_for(index);
                 self.restoring.set_queued(index, queued);
             }
-            Err((known, job)) => self.restore_again(known, job, queued),
+            Err((known, job)) => self.restore_again(known, *job, queued),
         }
     }
 
