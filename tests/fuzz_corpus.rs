@@ -77,6 +77,11 @@ fn nodes_conf_stands_whatever_comes() {
 }
 
 #[test]
+fn aof_reader_stands_whatever_comes() {
+    replay_and_mutate(&targets::AOF_READER);
+}
+
+#[test]
 fn engine_stands_whatever_comes() {
     replay_and_mutate(&targets::ENGINE);
 }

@@ -5,21 +5,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and what they may use of the package; see ARCHITECTURE.md, "Rooms".
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("types", &["types"]),
     ("resp", &["types", "resp"]),
     ("bus", &["types", "bus"]),
-    ("engine", &["types", "bus", "engine"]),
+    ("aof", &["types", "aof"]),
+    ("disk", &["types", "aof", "disk"]),
+    ("check", &["types", "aof", "disk", "check"]),
+    ("engine", &["types", "bus", "aof", "engine"]),
     ("command", &["types", "resp", "engine", "command"]),
     ("config", &["types", "resp", "engine", "config"]),
     ("admin", &["types", "resp", "admin"]),
-    ("net", &["types", "resp", "bus", "engine", "command", "config", "admin", "net"]),
+    ("net", &["types", "resp", "bus", "aof", "disk", "engine", "command", "config", "admin", "net"]),
     ("cli", &["types", "resp", "cli"]),
     ("benchmark", &["types", "resp", "benchmark"]),
 ];
 
 /// Rooms whose results depend on their arguments only, and what would make them depend on more.
-const PURE: [&str; 6] = ["types", "resp", "bus", "engine", "command", "admin"];
+const PURE: [&str; 7] = ["types", "resp", "bus", "aof", "engine", "command", "admin"];
 const IMPURE: [&str; 10] = [
     "Instant::now",
     "SystemTime",

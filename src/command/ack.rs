@@ -8,7 +8,7 @@ use crate::engine::Request;
 pub(super) const ACKJOB: CommandSpec = CommandSpec {
     name: "ackjob",
     arity: Arity::AtLeast(1),
-    flags: Flags::WRITE.and(Flags::FAST),
+    flags: Flags::WRITE.and(Flags::DRAINS).and(Flags::FAST),
     group: Group::Jobs,
     summary: "Acknowledges jobs: they are done, and no node delivers them again.",
     complexity: "O(N), N the number of IDs",
@@ -20,7 +20,7 @@ pub(super) const ACKJOB: CommandSpec = CommandSpec {
 pub(super) const FASTACK: CommandSpec = CommandSpec {
     name: "fastack",
     arity: Arity::AtLeast(1),
-    flags: Flags::WRITE.and(Flags::FAST),
+    flags: Flags::WRITE.and(Flags::DRAINS).and(Flags::FAST),
     group: Group::Jobs,
     summary: "Acknowledges jobs with fewer messages; during failures they may be delivered again.",
     complexity: "O(N), N the number of IDs",

@@ -42,7 +42,7 @@ pub(super) const SHOW: CommandSpec = CommandSpec {
 pub(super) const DELJOB: CommandSpec = CommandSpec {
     name: "deljob",
     arity: Arity::AtLeast(1),
-    flags: Flags::WRITE.and(Flags::FAST),
+    flags: Flags::WRITE.and(Flags::DRAINS).and(Flags::FAST),
     group: Group::Jobs,
     summary: "Deletes jobs from this node only, without telling the other nodes.",
     complexity: "O(N), N the number of IDs",

@@ -13,7 +13,7 @@ const QUEUE: ArgDoc = ArgDoc::required("queue", ArgType::Text, "the queue");
 pub(super) const GETJOB: CommandSpec = CommandSpec {
     name: "getjob",
     arity: Arity::AtLeast(2),
-    flags: Flags::WRITE.and(Flags::FAST).and(Flags::BLOCKING),
+    flags: Flags::WRITE.and(Flags::DRAINS).and(Flags::FAST).and(Flags::BLOCKING),
     group: Group::Queues,
     summary: "Fetches jobs from the first of some queues that have any, waiting for one if there is none.",
     complexity: "O(N + M), N the queues named, M the jobs returned",
@@ -24,7 +24,7 @@ pub(super) const GETJOB: CommandSpec = CommandSpec {
 
 pub(super) const ENQUEUE: CommandSpec = CommandSpec {
     name: "enqueue",
-    flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST),
+    flags: Flags::WRITE.and(Flags::DRAINS).and(Flags::DENYOOM).and(Flags::FAST),
     summary: "Queues jobs now that are not queued.",
     runs: Runs::InEngine(|args| Ok(Request::Enqueue { ids: arguments::job_ids(args)? })),
     ..ON_JOBS
@@ -32,7 +32,7 @@ pub(super) const ENQUEUE: CommandSpec = CommandSpec {
 
 pub(super) const NACK: CommandSpec = CommandSpec {
     name: "nack",
-    flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST),
+    flags: Flags::WRITE.and(Flags::DRAINS).and(Flags::DENYOOM).and(Flags::FAST),
     summary: "Gives jobs back that a worker could not do, to be delivered again now.",
     runs: Runs::InEngine(|args| Ok(Request::Nack { ids: arguments::job_ids(args)? })),
     ..ON_JOBS
@@ -40,7 +40,7 @@ pub(super) const NACK: CommandSpec = CommandSpec {
 
 pub(super) const DEQUEUE: CommandSpec = CommandSpec {
     name: "dequeue",
-    flags: Flags::WRITE.and(Flags::FAST),
+    flags: Flags::WRITE.and(Flags::DRAINS).and(Flags::FAST),
     summary: "Takes jobs out of their queue on this node; they come back at their retry time.",
     runs: Runs::InEngine(|args| Ok(Request::Dequeue { ids: arguments::job_ids(args)? })),
     ..ON_JOBS
@@ -57,7 +57,7 @@ const ON_JOBS: CommandSpec = CommandSpec {
 pub(super) const WORKING: CommandSpec = CommandSpec {
     name: "working",
     arity: Arity::Exactly(2),
-    flags: Flags::WRITE.and(Flags::FAST),
+    flags: Flags::WRITE.and(Flags::DRAINS).and(Flags::FAST),
     group: Group::Queues,
     summary: "Tells that a worker still works on a job, which postpones its next delivery.",
     args: &[ID],

@@ -30,11 +30,18 @@ pub(super) const SHUTDOWN: CommandSpec = CommandSpec {
     flags: Flags::READONLY.and(Flags::ADMIN).and(Flags::LOADING).and(Flags::NO_MULTI),
     summary: "Ends the server in good order.",
     complexity: "O(1); with REWRITE-AOF O(N), N the jobs of this node",
-    args: &[ArgDoc {
-        token: Some("REWRITE-AOF"),
-        ..ArgDoc::required("rewrite-aof", ArgType::Flag, "write a fresh append-only file first")
-    }
-    .optional()],
+    args: &[
+        ArgDoc {
+            token: Some("REWRITE-AOF"),
+            ..ArgDoc::required("rewrite-aof", ArgType::Flag, "write a fresh append-only file first")
+        }
+        .optional(),
+        ArgDoc {
+            token: Some("NOSAVE"),
+            ..ArgDoc::required("nosave", ArgType::Flag, "do not wait for the disk")
+        }
+        .optional(),
+    ],
     runs: Runs::InShell(ShellCommand::Shutdown),
     ..BASE
 };

@@ -75,7 +75,8 @@ impl CommandSpec {
 
     /// Whether it is refused after the append-only file could not be written (commands.md 3, step 6).
     pub const fn needs_working_aof(&self) -> bool {
-        self.flags.has(Flags::WRITE) || self.flags.has(Flags::NEEDS_AOF)
+        let takes_in = self.flags.has(Flags::WRITE) && !self.flags.has(Flags::DRAINS);
+        takes_in || self.flags.has(Flags::NEEDS_AOF)
     }
 }
 
@@ -138,6 +139,9 @@ impl Flags {
     pub const WHILE_LOADING: Flags = Flags(1 << 7);
     /// Refused like a write after the append-only file could not be written, so that health checks see it.
     pub const NEEDS_AOF: Flags = Flags(1 << 8);
+    /// Changes how jobs stand, or ends them, but takes nothing in: goes on while the append-only file cannot be
+    /// written, since forgetting it leads to another delivery at the worst. RC1 refuses it then.
+    pub const DRAINS: Flags = Flags(1 << 13);
     /// Runs at once inside MULTI instead of being queued.
     pub const AT_ONCE: Flags = Flags(1 << 9);
     /// Refused inside MULTI.

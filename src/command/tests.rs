@@ -185,10 +185,7 @@ fn only_few_commands_run_without_password_or_while_loading() {
         names(CommandSpec::is_allowed_while_loading),
         "auth info shutdown client command latency select reset quit"
     );
-    assert_eq!(
-        names(CommandSpec::needs_working_aof),
-        "ping addjob getjob ackjob fastack deljob loadjob enqueue nack dequeue working"
-    );
+    assert_eq!(names(CommandSpec::needs_working_aof), "ping addjob loadjob");
     assert_eq!(names(|spec| spec.flags.has(Flags::BLOCKING)), "addjob getjob");
     assert_eq!(names(|spec| spec.flags.has(Flags::NO_MULTI)), "auth shutdown monitor");
     assert_eq!(names(|spec| spec.flags.has(Flags::AT_ONCE)), "reset quit multi exec discard watch");

@@ -231,12 +231,6 @@ mod tests {
             ("cluster-node-timeout", "0", "Invalid argument '0' for CONFIG SET 'cluster-node-timeout'"),
             ("timeout", "1\0", "Invalid argument '1\0' for CONFIG SET 'timeout'"),
             (
-                "appendonly",
-                "yes",
-                "Invalid argument 'yes' for CONFIG SET 'appendonly': \
-                 this version keeps jobs in memory only; set appendonly no",
-            ),
-            (
                 "port",
                 "7712",
                 "Unsupported CONFIG parameter: port (it cannot change at run time: \

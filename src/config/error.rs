@@ -204,6 +204,8 @@ pub enum SetError {
         /// What to do instead.
         remedy: &'static str,
     },
+    /// `appendonly` cannot be turned on. Found by those who apply the change.
+    AppendOnly,
     /// `dir` cannot be entered. Found by those who apply the change.
     ChangingDirectory {
         /// What the system says.
@@ -231,6 +233,7 @@ impl fmt::Display for SetError {
             SetError::Unavailable { name, value, remedy } => {
                 write!(f, "Invalid argument '{value}' for CONFIG SET '{name}': {remedy}")
             }
+            SetError::AppendOnly => f.write_str("Unable to turn on AOF. Check server logs."),
             SetError::ChangingDirectory { reason } => write!(f, "Changing directory: {reason}"),
             SetError::TooManyClients { possible } => write!(
                 f,

@@ -117,52 +117,52 @@ parameters! {
     }
 
     "Append-only file" {
-        /// Must be no: this version keeps jobs in memory only.
-        /// Jobs survive a node as long as another node that holds a copy lives; see REPLICATE of ADDJOB. The
-        /// other parameters of this section take effect when appendonly is available. They are checked and
-        /// kept already, so that files need not change then.
-        AppendOnly = "appendonly", appendonly: bool = false, AtRunTime, check no_append_only_file;
+        /// Write what happens to jobs to a file, so that they survive the end of the process, and of the machine.
+        /// Jobs survive a node without it as long as another node that holds a copy lives; see REPLICATE of ADDJOB.
+        /// With it a restarted node takes up its jobs, delays, leases and acknowledgements where they were.
+        AppendOnly = "appendonly", appendonly: bool = false, AtRunTime;
 
-        /// The name of the append-only file in the directory dir.
-        /// Takes effect when appendonly is available.
+        /// What the names of the append-only files begin with, in the directory dir.
+        /// The files are NAME.N.base, what was known at some time, and NAME.N.log, what happened since. A file called
+        /// just NAME is taken for one of Disque 1.0, and is loaded if there is no base.
         AppendFileName = "appendfilename", appendfilename: FileName = FileName::new("disque.aof"), AtStart;
 
         /// When to force the file to the disk: always, everysec or no.
-        /// Always loses nothing that was answered, and is as slow as the disk; everysec may lose the last
-        /// second or two when the machine fails; no leaves it to the system. Takes effect when appendonly is
-        /// available.
+        /// Always loses nothing that was answered: replies wait for the disk, all of a moment together. With everysec
+        /// replies wait until the system has the data, so that the end of the process loses nothing, but a failure of
+        /// the machine may lose the last second or two. No leaves it to the system, some 30 seconds.
         AppendFsync = "appendfsync", appendfsync: Fsync = Fsync::EverySecond, AtRunTime;
 
-        /// Do not force the file to the disk while it is being rewritten.
-        /// Avoids pauses on slow disks, and may lose more when the machine fails meanwhile. Takes effect when
-        /// appendonly is available.
+        /// Leave it to the end of a rewrite to force the new file to the disk.
+        /// Syncs of what is appended go on in any case: a disk that cannot do both is too slow for always.
         NoAppendFsyncOnRewrite = "no-appendfsync-on-rewrite", no_appendfsync_on_rewrite: bool = false,
             AtRunTime;
 
         /// Rewrite the file when it has grown by this many percent since the last rewrite; 0 never does.
-        /// Lower keeps the file smaller and works the disk more. Takes effect when appendonly is available.
+        /// Lower keeps the file smaller and works the disk more. With 100 the disk holds at most twice what is needed
+        /// for the jobs, three times while it is being rewritten.
         AutoAofRewritePercentage = "auto-aof-rewrite-percentage", auto_aof_rewrite_percentage: u32 = 100,
             AtRunTime, in 0..=MAX_INTEGER;
 
         /// Do not rewrite the file by itself while it is smaller than this.
-        /// Takes effect when appendonly is available.
+        /// Reading 64mb takes a fraction of a second at the next start, so smaller gains little.
         AutoAofRewriteMinSize = "auto-aof-rewrite-min-size", auto_aof_rewrite_min_size: ByteSize =
             ByteSize(64 << 20), AtRunTime;
 
         /// Force the file to the disk piece by piece while it is being rewritten, not all at the end.
-        /// Avoids one long pause. Takes effect when appendonly is available.
+        /// Avoids one long pause of the disk.
         AofRewriteIncrementalFsync = "aof-rewrite-incremental-fsync", aof_rewrite_incremental_fsync: bool =
             true, AtRunTime;
 
         /// Start even if the end of the file is cut off, as after a failure of power.
-        /// With no, the server refuses to start until an operator has repaired the file. Takes effect when
-        /// appendonly is available.
+        /// What is cut off was never confirmed under appendfsync always. With no, the server refuses to start until an
+        /// operator has repaired the file with disque-check-aof --fix.
         AofLoadTruncated = "aof-load-truncated", aof_load_truncated: bool = true, AtRunTime;
 
-        /// Must be no: there is no append-only file to load in this version.
-        /// When appendonly is available, yes will put the jobs of the file back into their queues, once.
-        AofEnqueueJobsOnce = "aof-enqueue-jobs-once", aof_enqueue_jobs_once: bool = false, AtRunTime,
-            check no_jobs_to_enqueue;
+        /// Load the file at the next start, whatever appendonly says, and queue again all jobs that were queued; once.
+        /// For a controlled restart: set it, CONFIG REWRITE, SHUTDOWN REWRITE-AOF, start. It then turns itself off.
+        /// Otherwise jobs of which other nodes hold copies wait until the nodes agree on who queues them.
+        AofEnqueueJobsOnce = "aof-enqueue-jobs-once", aof_enqueue_jobs_once: bool = false, AtRunTime;
     }
 
     "Cluster" {
@@ -246,17 +246,6 @@ fn foreground_only(daemonize: &bool) -> Result<(), ValueError> {
         *daemonize,
         "this server does not go into the background by itself; \
          set daemonize no and use systemd, or start it with: setsid disque-server … &",
-    )
-}
-
-fn no_append_only_file(appendonly: &bool) -> Result<(), ValueError> {
-    refuse_yes(*appendonly, "this version keeps jobs in memory only; set appendonly no")
-}
-
-fn no_jobs_to_enqueue(once: &bool) -> Result<(), ValueError> {
-    refuse_yes(
-        *once,
-        "this version keeps jobs in memory only and loads no append-only file; set aof-enqueue-jobs-once no",
     )
 }
 

@@ -171,15 +171,8 @@ mod lines {
 
     #[test]
     fn what_this_version_lacks_is_refused_with_the_remedy() {
-        assert_eq!(
-            complaint("appendonly yes"),
-            "appendonly cannot have this value: this version keeps jobs in memory only; set appendonly no"
-        );
-        for (line, remedy) in [
-            ("daemonize yes", "setsid disque-server"),
-            ("aof-enqueue-jobs-once yes", "set aof-enqueue-jobs-once no"),
-            ("syslog-enabled yes", "journald"),
-        ] {
+        for (line, remedy) in [("daemonize yes", "setsid disque-server"), ("syslog-enabled yes", "journald")]
+        {
             assert!(complaint(line).contains(remedy), "{line}");
         }
     }

@@ -6,6 +6,7 @@ use super::effect::Effects;
 use super::input::ClientId;
 use super::job::{Job, JobIndex};
 use super::memory::MemoryLevel;
+use super::persist::Touch;
 use super::reply::{Refusal, Reply};
 use super::request::{AddJob, JobState, Replication};
 use super::{Engine, NameId};
@@ -101,6 +102,7 @@ impl Engine {
             self.queues.retain(job.queue);
         }
         self.in_state[job.state as usize] += 1;
+        self.touch(index, Touch::New);
     }
 
     /// The raw material of an ID that nobody else has: 144 random bits.

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::input::{ClientId, LinkId, PeerLinkId};
+use super::persist::Hold;
 use super::reply::Reply;
+use crate::aof::Record;
 use crate::bus::{Features, Message, NodesConf, Notice};
 use crate::types::{Body, BodyArg, Ctime, JobId, JobImage, NodeId, Span32, UnixMillis};
 
@@ -130,6 +132,30 @@ pub struct Effects {
     images: Vec<StoredImage>,
     nodes: Vec<NodeId>,
     bytes: Vec<u8>,
+    appended: Appended,
+}
+
+/// Records for the append-only file, encoded.
+#[derive(Debug, Default)]
+pub(super) struct Appended {
+    records: Vec<(u8, u32)>,
+    bytes: Vec<u8>,
+    holds: bool,
+}
+
+impl Appended {
+    pub(super) fn add(&mut self, record: &Record<'_>, hold: Hold) {
+        let before = self.bytes.len();
+        record.encode(&mut self.bytes);
+        self.records.push((record.kind(), (self.bytes.len() - before) as u32));
+        self.holds |= hold == Hold::Yes;
+    }
+
+    fn clear(&mut self) {
+        self.records.clear();
+        self.bytes.clear();
+        self.holds = false;
+    }
 }
 
 /// A job as it is handed to a client.
@@ -222,7 +248,9 @@ impl Effects {
         self.images.clear();
         self.nodes.clear();
         self.bytes.clear();
-        if self.bytes.capacity() > KEEP_BYTES {
+        self.appended.clear();
+        if self.bytes.capacity() + self.appended.bytes.capacity() > KEEP_BYTES {
+            self.appended = Appended::default();
             self.bytes = Vec::new();
             self.rows = Vec::new();
             self.images = Vec::new();
@@ -284,6 +312,34 @@ impl Effects {
             body: BodyArg::Borrowed(body),
             nodes: Cow::Borrowed(&self.nodes[nodes.start as usize..][..nodes.len as usize]),
         }
+    }
+
+    /// What is to be appended to the append-only file: kinds and payloads of records. It must be appended before any
+    /// other effect is performed.
+    pub fn appended(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        let mut rest = &self.appended.bytes[..];
+        self.appended.records.iter().map(move |(kind, len)| {
+            let (payload, behind) = rest.split_at(*len as usize);
+            rest = behind;
+            (*kind, payload)
+        })
+    }
+
+    /// Whether replies and messages must wait until what is appended is as safe as the operator wants it.
+    pub fn must_hold(&self) -> bool {
+        self.appended.holds
+    }
+
+    /// Takes records over; `log` is empty afterwards.
+    pub(super) fn append(&mut self, log: &mut Appended) {
+        if self.appended.records.is_empty() {
+            std::mem::swap(&mut self.appended, log);
+        } else {
+            self.appended.records.append(&mut log.records);
+            self.appended.bytes.append(&mut log.bytes);
+            self.appended.holds |= log.holds;
+        }
+        log.clear();
     }
 
     /// Bytes held for rows: what the shell counts while a large reply is being written.

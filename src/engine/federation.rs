@@ -10,6 +10,7 @@
 use super::Engine;
 use super::effect::{Effects, Outgoing};
 use super::job::{Job, JobFlags, JobIndex, NameId};
+use super::persist::Touch;
 use super::request::JobState;
 use super::requeue::Cause;
 use crate::bus::{MAX_JOBS, Message, Notice};
@@ -314,6 +315,7 @@ impl Engine {
             queue.last_access = now;
             self.set_state(index, JobState::Active);
             self.jobs[index].delivered.insert(to);
+            self.touch(index, Touch::Holders);
             self.image_of(index, Span32::ZERO, out);
             self.given_away(index);
         }

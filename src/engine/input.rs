@@ -77,6 +77,8 @@ pub enum Input<'a> {
 /// Changes that come from the operator or from the shell, not from a client's request.
 #[derive(Debug)]
 pub enum Control {
+    /// Steps are to tell what must be appended to the append-only file, or no longer.
+    Persist(bool),
     /// New settings are in force.
     Settings(EngineSettings),
     /// The shell holds this many bytes itself (buffers, connections); they count against `maxmemory`.

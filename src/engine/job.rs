@@ -187,6 +187,11 @@ impl JobFlags {
         self.0 as u8 & !(JobFlags::DELIVERED.0 as u8)
     }
 
+    /// What goes into a file: all that RC1 has a place for.
+    pub(crate) fn stored(self) -> u8 {
+        self.0 as u8
+    }
+
     /// How often the step at hand was tried: sending copies, or collecting acknowledgements.
     pub(crate) fn tries(self) -> u8 {
         (self.0 >> JobFlags::TRIES_SHIFT) as u8

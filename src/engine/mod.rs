@@ -36,12 +36,14 @@ mod membership;
 mod memory;
 mod node_table;
 mod outbox;
+mod persist;
 mod queue;
 mod queue_table;
 mod replication;
 mod reply;
 mod request;
 mod requeue;
+mod restore;
 mod scan;
 mod seeds;
 mod settings;
@@ -61,19 +63,23 @@ use job::{JobIndex, NameId};
 use job_table::JobTable;
 use membership::Membership;
 use memory::Memory;
+use persist::{Persist, Touch};
 use queue_table::QueueTable;
 use replication::Pending;
+use restore::Restoring;
 use sweep::Sweep;
 use tombstones::Tombstones;
 
 pub use effect::{BodyRef, Effect, Effects, Image, Images, JobRow, Outgoing, Rows, SendTo};
 pub use input::{ClientId, Control, Input, LinkId, PeerLinkId, Via};
 pub use memory::{MemoryLevel, MemoryUse};
+pub use persist::Walk;
 pub use reply::{ClusterInfo, HelloNode, JobDetails, QueueDetails, Refusal, Reply};
 pub use request::{
     AddJob, ClusterRequest, GetJob, JScan, JScanReply, JobState, JobStates, PauseState, QScan, Replication,
     Request, ScanBudget, Wait,
 };
+pub use restore::Requeueing;
 pub use settings::{EngineSettings, EvictionPolicy};
 
 /// Where all of an engine's chance comes from.
@@ -107,6 +113,8 @@ pub struct Engine {
     ready: Vec<NameId>,
     /// Queues of the GETJOB at hand; kept for its capacity.
     visited: Vec<NameId>,
+    persist: Persist,
+    restoring: Restoring,
 }
 
 /// How many timers one [`Engine::advance`] lets fire, so that a storm of them cannot keep clients waiting.
@@ -139,6 +147,8 @@ impl Engine {
             last_ctime: Ctime::default(),
             ready: Vec::new(),
             visited: Vec::new(),
+            persist: Persist::default(),
+            restoring: Restoring::default(),
         }
     }
 
@@ -157,9 +167,11 @@ impl Engine {
                 self.relieve_memory();
             }
             Input::Control(Control::ShellMemory(bytes)) => self.memory.shell = bytes,
+            Input::Control(Control::Persist(on)) => self.set_persistent(on),
         }
         self.settle(out);
         self.save_changed_nodes(out);
+        self.remember(out);
     }
 
     /// Does what is due; bounded per call. If more is due, [`Engine::next_deadline`] says so.
@@ -176,6 +188,7 @@ impl Engine {
         self.tick_nodes(out);
         self.settle(out);
         self.save_changed_nodes(out);
+        self.remember(out);
     }
 
     /// When [`Engine::advance`] must be called at the latest; exact or early, never late.
@@ -230,6 +243,11 @@ impl Engine {
         for client in self.pending.drain() {
             out.reply(client, Reply::Refused(Refusal::GoneBeforeReplicated));
         }
+        self.flush_jobs();
+        self.flushed();
+    }
+
+    fn flush_jobs(&mut self) {
         self.hungry.clear();
         self.tombstones.clear();
         self.sweep.clear_jobs();
@@ -245,11 +263,14 @@ impl Engine {
         let job = &mut self.jobs[index];
         self.in_state[job.state as usize] -= 1;
         self.in_state[state as usize] += 1;
+        let touch = if job.state == JobState::WaitReplication { Touch::New } else { Touch::Standing };
         job.state = state;
+        self.touch(index, touch);
     }
 
     /// Removes a job from everything that knows it. It may be in any state.
     fn forget(&mut self, index: JobIndex) {
+        self.forgotten(index);
         self.take_out_of_queue(index);
         self.wheel.cancel(&mut self.jobs, index);
         let job = self.jobs.remove(index);

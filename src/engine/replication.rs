@@ -12,6 +12,7 @@ use super::effect::{Effects, Outgoing};
 use super::input::ClientId;
 use super::job::{Job, JobFlags, JobIndex};
 use super::memory::MemoryLevel;
+use super::persist::Touch;
 use super::reply::{Refusal, Reply};
 use super::request::JobState;
 use super::{Engine, requeue};
@@ -121,6 +122,9 @@ impl Engine {
     /// there were any.
     fn send_copies(&mut self, index: JobIndex, wanted: u32, resend: Resend, out: &mut Effects) -> bool {
         let chosen = self.choose(self.nodes.table.reachable().without(self.jobs[index].delivered), wanted);
+        if !chosen.is_empty() {
+            self.touch(index, Touch::Holders);
+        }
         let job = &mut self.jobs[index];
         job.delivered = job.delivered.union(chosen);
         let silent = job.delivered.without(job.confirmed);
@@ -359,6 +363,8 @@ impl Engine {
         }
         let was_dummy = job.is_dummy();
         job.delivered = job.delivered.union(rows);
+        self.touch(index, Touch::Holders);
+        let job = &mut self.jobs[index];
         match job.state {
             JobState::WaitReplication => {}
             // They have not confirmed the acknowledgement.

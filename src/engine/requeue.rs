@@ -7,6 +7,7 @@ use rand::Rng as _;
 use super::Engine;
 use super::effect::Effects;
 use super::job::{Job, JobFlags, JobIndex};
+use super::persist::Touch;
 use super::reply::{Refusal, Reply};
 use super::request::{JobState, PauseState};
 use crate::bus::{Counts, Message, Notice, Totals};
@@ -247,6 +248,7 @@ impl Engine {
             job.flags.insert(JobFlags::LEASED);
         }
         let (id, holders) = (job.id, job.delivered);
+        self.touch(index, Touch::Standing);
         self.warn_in_time(index);
         self.tell_all(holders, id, Notice::Working, out);
     }
@@ -281,6 +283,7 @@ impl Engine {
             self.queues.open(id, self.now).pause = state;
             self.queues.watch_idle(id, self.now);
             self.signal(id);
+            self.paused(name, state.input, state.output);
         }
     }
 

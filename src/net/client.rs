@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read as _, Write as _};
 
 use super::stream::Stream;
+use crate::aof::Seq;
 use crate::command::CommandSpec;
 use crate::engine::ClientId;
 use crate::resp::{Output, Protocol, RequestReader};
@@ -35,6 +36,10 @@ pub(crate) struct Client {
     pub(crate) readable: bool,
     /// The other end will send nothing more.
     pub(crate) read_closed: bool,
+    /// What its output waits for.
+    pub(crate) hold: Hold,
+    /// Stands in the list of clients whose output waits for the disk.
+    pub(crate) is_held: bool,
     /// Stands in the list of clients to be flushed at the end of the turn.
     pub(crate) dirty: bool,
     /// Stands in the list of clients to go on with in the next turn.
@@ -91,6 +96,24 @@ pub(crate) enum ReplyMode {
     Skip,
 }
 
+/// Positions in the append-only file that must be reached before output goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hold {
+    /// As safe as `appendfsync` says.
+    pub(crate) written: Seq,
+    /// On the disk.
+    pub(crate) durable: Seq,
+}
+
+impl Hold {
+    /// Nothing to wait for.
+    pub(crate) const NONE: Hold = Hold { written: Seq(0), durable: Seq(0) };
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Hold::NONE
+    }
+}
+
 /// Whether the connection is to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Closing {
@@ -134,6 +157,8 @@ impl Client {
             is_monitor: false,
             readable: false,
             read_closed: false,
+            hold: Hold::NONE,
+            is_held: false,
             dirty: false,
             resuming: false,
             last_interaction: now,

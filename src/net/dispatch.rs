@@ -60,6 +60,14 @@ impl Server {
             return Err(CommandError::NoAuth);
         }
         client.last_command = Some(spec);
+        if spec.needs_working_aof()
+            && let Some(why) = self.aof.failure()
+        {
+            return Err(CommandError::AofBroken(why.to_owned()));
+        }
+        if self.aof.load.is_some() && !spec.is_allowed_while_loading() {
+            return Err(CommandError::Loading);
+        }
         match transaction {
             Some(transaction) if !spec.flags.has(Flags::AT_ONCE) => {
                 transaction.keep(spec, args)?;

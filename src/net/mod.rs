@@ -3,6 +3,7 @@
 //! It decodes what comes in, hands it to the engine, performs the engine's effects in order, and runs the
 //! commands that need connections or the process. It decides nothing about jobs.
 
+mod aof;
 mod bus;
 mod client;
 mod clients;
@@ -27,6 +28,7 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -45,9 +47,10 @@ use listener::Listener;
 use logging::LogFile;
 use nodes_file::NodesFile;
 use operator::Operator;
-use server::{Ending, Parts, Server};
+use server::{Ending, Parts, RunError, Server};
 use signals::Signals;
 
+pub use aof::AofError;
 pub use listener::{ListenError, Place};
 pub use nodes_file::NodesFileError;
 
@@ -71,6 +74,8 @@ pub enum ServeError {
     Nodes(NodesFileError),
     /// A line of the configuration that needs the command table to be judged.
     Config(crate::config::ConfigError),
+    /// The append-only file cannot be used.
+    Aof(AofError),
     /// The event loop failed.
     Loop(io::Error),
 }
@@ -89,6 +94,7 @@ impl fmt::Display for ServeError {
             ),
             ServeError::Nodes(error) => error.fmt(f),
             ServeError::Config(error) => error.fmt(f),
+            ServeError::Aof(error) => error.fmt(f),
             ServeError::Loop(error) => write!(f, "the event loop failed: {error}"),
         }
     }
@@ -177,6 +183,9 @@ fn assemble(
     config_path: Option<PathBuf>,
 ) -> Result<Parts, ServeError> {
     let poll = setup("cannot create the event loop", Poll::new())?;
+    // The system has room for one, so all other threads share it.
+    let waker = setup("cannot create the event loop", Waker::new(poll.registry(), tokens::waker()))?;
+    let waker = Arc::new(waker);
     let signals = setup("cannot handle signals", Signals::install(poll.registry()))?;
     let mut clock = Clock::new();
     let now = clock.tick();
@@ -191,7 +200,7 @@ fn assemble(
     let (mut nodes_file, nodes) = NodesFile::open(&nodes_path).map_err(ServeError::Nodes)?;
     let listeners = open_listeners(&config).map_err(ServeError::Listen)?;
     let bus_listeners = open_bus_listeners(&config).map_err(ServeError::Listen)?;
-    let resolver = setup("cannot look up cluster-seeds", start_resolver(&config, &poll, now))?;
+    let resolver = setup("cannot look up cluster-seeds", start_resolver(&config, &waker, now))?;
     let nodes = match nodes {
         Some(nodes) => {
             tracing::info!("Node configuration loaded, I'm {}", nodes.myself().expect("it was checked").id);
@@ -208,10 +217,12 @@ fn assemble(
     let saved = nodes_file.save(&nodes);
     saved.map_err(|error| ServeError::Nodes(NodesFileError::Io(nodes_path, error)))?;
     let run_id = identity[20..].iter().map(|byte| format!("{byte:02x}")).collect();
+    let load = aof::Load::open(&config, now).map_err(ServeError::Aof)?;
     let mut operator = Operator::new(&config, now, log, run_id);
     operator.config_path = config_path;
     Ok(Parts {
         poll,
+        waker,
         listeners,
         bus_listeners,
         resolver,
@@ -222,6 +233,7 @@ fn assemble(
         commands,
         nodes_file,
         operator,
+        load,
     })
 }
 
@@ -264,13 +276,12 @@ fn backlog(config: &Config) -> i32 {
 }
 
 /// The thread that looks up `cluster-seeds`, if there are any.
-fn start_resolver(config: &Config, poll: &Poll, now: UnixMillis) -> io::Result<Option<Resolver>> {
+fn start_resolver(config: &Config, waker: &Arc<Waker>, now: UnixMillis) -> io::Result<Option<Resolver>> {
     let seeds = config.cluster_seeds.seeds();
     if seeds.is_empty() {
         return Ok(None);
     }
-    let waker = Waker::new(poll.registry(), tokens::waker())?;
-    Resolver::start(seeds, waker, now).map(Some)
+    Resolver::start(seeds, Arc::clone(waker), now).map(Some)
 }
 
 /// The identity of a node that had none.
@@ -289,12 +300,20 @@ fn run(mut server: Server, start_dir: &Path) -> Result<ExitCode, ServeError> {
     {
         tracing::warn!(%error, path = %path.display(), "cannot write the pid file");
     }
-    announce(&server);
-    let ending = server.run().map_err(ServeError::Loop)?;
+    if server.aof.load.is_none() {
+        announce(&server);
+    }
+    let ending = server.run().map_err(|error| match error {
+        RunError::Loop(error) => ServeError::Loop(error),
+        RunError::Aof(error) => ServeError::Aof(error),
+    })?;
     if let Ending::CrashAndRestart(delay) = ending {
         return Err(start_again(delay, start_dir));
     }
     tracing::info!("User requested shutdown...");
+    if ending != Ending::NoSave {
+        server.close_file();
+    }
     server.flush_dirty();
     if let Some(path) = &pidfile {
         tracing::info!("Removing the pid file.");

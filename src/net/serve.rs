@@ -210,8 +210,9 @@ impl Server {
     fn may_run(&self, slot: u32, budget: &Budget) -> bool {
         let Some(client) = self.clients.get(slot) else { return false };
         let has_room = client.output.len() < budget.output;
+        let goes_on = self.paused_until.is_none() && self.ending.is_none();
         // A client that is blocked may have an EXEC to go on with.
-        !client.blocked && has_room && client.closing == Closing::No && self.paused_until.is_none()
+        !client.blocked && has_room && client.closing == Closing::No && goes_on
     }
 
     /// Whether the next request must not be run before what is awaited is answered: all but those that add more jobs.

@@ -5,10 +5,12 @@
 //! is read once per turn.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll};
+use mio::{Events, Poll, Waker};
 
+use super::aof::{Aof, AofError, Load};
 use super::bus::{self, Bus, BusListener, Carrier, Resolver};
 use super::client::Closing;
 use super::clients::Clients;
@@ -19,6 +21,7 @@ use super::operator::Operator;
 use super::process::os_text;
 use super::signals::{Signal, Signals};
 use super::tokens::{self, Source};
+use crate::bus::{Message, Notice};
 use crate::command::CommandTable;
 use crate::config::Config;
 use crate::engine::{ClientId, Control, Effect, Effects, Engine, Input, Reply};
@@ -41,6 +44,8 @@ pub(crate) struct Server {
     pub(super) commands: CommandTable,
     pub(super) nodes_file: NodesFile,
     pub(super) operator: Operator,
+    pub(super) aof: Aof,
+    pub(super) waker: Arc<Waker>,
     /// Read buffer that all connections share: an idle connection holds none.
     pub(super) scratch: Box<[u8]>,
     /// Requests are held back until then (CLIENT PAUSE).
@@ -51,11 +56,31 @@ pub(crate) struct Server {
     pub(super) ending: Option<Ending>,
 }
 
+/// Why the loop cannot go on.
+#[derive(Debug)]
+pub(crate) enum RunError {
+    /// The system refuses to wait.
+    Loop(io::Error),
+    /// The append-only file cannot be loaded.
+    Aof(AofError),
+}
+
+/// Whether a message tells another node that something is stored here, or hands it what must not be here any more.
+fn promises(message: &Message<'_>) -> bool {
+    match message {
+        Message::Notice { notice, .. } => matches!(notice, Notice::GotJob | Notice::GotAck { .. }),
+        Message::YourJobs { .. } => true,
+        _ => false,
+    }
+}
+
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// SHUTDOWN or a signal.
     Shutdown,
+    /// SHUTDOWN NOSAVE: without waiting for the disk.
+    NoSave,
     /// DEBUG RESTART: shut down, and start the same program again after this time.
     Restart(Millis),
     /// DEBUG CRASH-AND-RECOVER: the same without shutting down.
@@ -83,6 +108,8 @@ pub(crate) struct Parts {
     pub(crate) commands: CommandTable,
     pub(crate) nodes_file: NodesFile,
     pub(crate) operator: Operator,
+    pub(crate) load: Option<Load>,
+    pub(crate) waker: Arc<Waker>,
 }
 
 impl Server {
@@ -90,7 +117,9 @@ impl Server {
         for (offset, listener) in parts.listeners.iter_mut().enumerate() {
             listener.register(parts.poll.registry(), tokens::listener(offset))?;
         }
-        bus::register(&mut parts.bus_listeners, parts.poll.registry(), tokens::bus_listener)?;
+        if parts.load.is_none() {
+            bus::register(&mut parts.bus_listeners, parts.poll.registry(), tokens::bus_listener)?;
+        }
         let now = parts.clock.tick();
         Ok(Server {
             poll: parts.poll,
@@ -108,6 +137,8 @@ impl Server {
             commands: parts.commands,
             nodes_file: parts.nodes_file,
             operator: parts.operator,
+            aof: Aof::loading(parts.load),
+            waker: parts.waker,
             scratch: vec![0; READ_BUFFER].into_boxed_slice(),
             paused_until: None,
             next_housekeeping: now,
@@ -117,18 +148,19 @@ impl Server {
     }
 
     /// Runs until shutdown.
-    pub(crate) fn run(&mut self) -> io::Result<Ending> {
+    pub(crate) fn run(&mut self) -> Result<Ending, RunError> {
         let mut events = Events::with_capacity(EVENTS);
         loop {
             let timeout = self.time_to_sleep();
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => result?,
+                result => result.map_err(RunError::Loop)?,
             }
             self.now = self.clock.tick();
             let begin = self.clock.instant();
             self.operator.traffic.turn(self.now);
             self.turn(&events);
+            self.load_on().map_err(RunError::Aof)?;
             self.operator.turn_ended(begin.elapsed());
             if let Some(ending) = self.ending {
                 return Ok(ending);
@@ -150,25 +182,35 @@ impl Server {
         self.look_for_seeds();
         self.end_pause();
         self.housekeeping();
+        self.walk_on();
+        self.submit_records();
         self.flush_dirty();
+        self.release_held();
     }
 
     /// Not at all while there is work, else until something is due.
     fn time_to_sleep(&mut self) -> Option<Duration> {
-        if !self.clients.resume.is_empty() || self.bus.has_work() {
+        if !self.clients.resume.is_empty() || self.bus.has_work() || self.aof.load.is_some() {
             return Some(Duration::ZERO);
         }
         let housekeeping = self.needs_housekeeping().then_some(self.next_housekeeping);
         let seeds = self.resolver.as_ref().and_then(Resolver::next_deadline);
-        let links = self.bus.next_deadline();
-        let deadlines = [self.engine.next_deadline(), self.paused_until, housekeeping, links, seeds];
-        let next = deadlines.into_iter().flatten().min()?;
-        self.clock.tick();
-        Some(self.clock.until(next))
+        let others = [self.bus.next_deadline(), seeds, self.aof.next_rewrite()];
+        let next = [self.engine.next_deadline(), self.paused_until, housekeeping];
+        let next = next.into_iter().chain(others).flatten().min();
+        let until = next.map(|next| {
+            self.clock.tick();
+            self.clock.until(next)
+        });
+        until.into_iter().chain(self.time_to_walk()).min()
     }
 
     /// Lets due timers act.
     fn advance(&mut self) {
+        // What was restored is put in order when all is.
+        if self.aof.load.is_some() {
+            return;
+        }
         if self.engine.next_deadline().is_some_and(|at| at <= self.now) {
             self.effects.clear();
             let begin = Instant::now();
@@ -197,7 +239,10 @@ impl Server {
             Source::Listener(offset) => self.accept(offset),
             Source::BusListener(offset) => self.accept_peers(offset),
             Source::Signal(offset) => self.signal(offset),
-            Source::Waker => self.seeds_found(),
+            Source::Waker => {
+                self.seeds_found();
+                self.disk_event();
+            }
         }
     }
 
@@ -298,6 +343,8 @@ impl Server {
     /// Performs the effects at hand, in order.
     fn perform(&mut self, acting: u32) {
         let mut unsaved: Option<String> = None;
+        let hold = self.aof.append(&self.effects);
+        self.clients.hold = hold;
         let header = self.engine.header();
         let by = Carrier { registry: self.poll.registry(), config: &self.config, now: self.now };
         for effect in self.effects.iter() {
@@ -310,7 +357,11 @@ impl Server {
                     self.clients.reply(*client, reply, &self.effects, acting, self.config.port);
                 }
                 (Effect::Send { to, message }, _) => {
-                    self.bus.send(*to, &header, &self.effects.message(message), by);
+                    let message = self.effects.message(message);
+                    match hold.filter(|_| promises(&message)) {
+                        Some(seq) => self.aof.hold_back(seq, *to, &message),
+                        None => self.bus.send(*to, &header, &message, by),
+                    }
                 }
                 (Effect::OpenLink { link, address }, _) => self.bus.open_link(*link, *address, by),
                 (Effect::CloseLink { link }, _) => self.bus.close_link(*link, by),
@@ -344,6 +395,10 @@ impl Server {
     fn flush(&mut self, slot: u32) {
         let Some(client) = self.clients.get_mut(slot) else { return };
         client.dirty = false;
+        if self.is_held(slot) {
+            return;
+        }
+        let Some(client) = self.clients.get_mut(slot) else { return };
         let result = if client.closing == Closing::Now { Ok(0) } else { client.flush() };
         match result {
             Ok(written) => {
@@ -426,6 +481,7 @@ impl Server {
             let shell = held + self.bus.heap_bytes() as u64 + (READ_BUFFER + EVENTS * 16) as u64;
             self.step(Input::Control(Control::ShellMemory(shell)), u32::MAX);
             self.operator.saw_memory(self.engine.memory_use().total());
+            self.consider_rewrite();
         }
         if !self.needs_housekeeping() || self.now < self.next_housekeeping {
             return;

@@ -118,6 +118,17 @@ impl Span32 {
         }
     }
 
+    /// The four bytes as a number, for files.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The span of these four bytes. Any number is one.
+    pub const fn from_bits(bits: u32) -> Span32 {
+        // By way of the milliseconds, since equal spans must have equal bits.
+        Span32::new(Span32(bits).millis())
+    }
+
     /// Whether the span is empty.
     pub const fn is_zero(self) -> bool {
         self.0 == 0

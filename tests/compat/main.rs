@@ -3,6 +3,7 @@
 //! And, beyond the recordings, what must hold for all bytes and all messages (`properties.rs`).
 #![allow(missing_docs, unreachable_pub, reason = "a test program has no public interface")]
 
+mod aof;
 mod arbitrary;
 mod dialects;
 mod frames;

@@ -8,6 +8,7 @@
 mod support;
 mod tools;
 
+mod aof;
 mod bulky;
 mod bus;
 mod clients;

@@ -222,7 +222,7 @@ fn refused_commands_change_nothing_and_keep_the_connection() {
         ("CONFIG REWRITE", "ERR The server is running without a config file"),
         ("CONFIG SET maxclients 1000000000", "ERR The operating system is not able to handle the specified"),
         ("CONFIG SET dir /nowhere", "ERR Changing directory: No such file or directory"),
-        ("SHUTDOWN NOSAVE", "ERR syntax error"),
+        ("SHUTDOWN SAVE", "ERR syntax error"),
         ("DEBUG FOO", "ERR Unknown DEBUG subcommand or wrong number of arguments for 'FOO'"),
         ("DEBUG RESTART soon", "ERR value is not an integer or out of range"),
     ] {

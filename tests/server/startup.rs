@@ -31,7 +31,7 @@ fn bad_options_are_refused_with_their_place_and_a_remedy() {
     fs::write(dir.path().join("quotes.conf"), "logfile \"x\n").expect("it is writable");
     fs::write(dir.path().join("include.conf"), "hz 10\ninclude other.conf\n").expect("it is writable");
     fs::write(dir.path().join("loop.conf"), "include loop.conf\n").expect("it is writable");
-    let cases: [(&[&str], &[&str]); 20] = [
+    let cases: [(&[&str], &[&str]); 19] = [
         (
             &["--prot", "7711"],
             &["FATAL CONFIG FILE ERROR", "line 2", "there is no 'prot'; did you mean 'port'?"],
@@ -49,7 +49,6 @@ fn bad_options_are_refused_with_their_place_and_a_remedy() {
         (&["--bind", "localhost"], &["bind must be 1 to 16 IP addresses, such as 127.0.0.1 or ::1"]),
         (&["--timeout", "-1"], &["timeout must be a whole number"]),
         (&["--daemonize", "yes"], &["daemonize cannot have this value: ", "systemd"]),
-        (&["--appendonly", "yes"], &["appendonly cannot have this value: ", "set appendonly no"]),
         (&["--syslog-enabled", "yes"], &["set syslog-enabled no"]),
         (&["--rename-command", "NOPE", "x"], &["rename-command", "No such command in rename-command"]),
         (&["--rename-command", "PING", "info"], &["Target command name already exists"]),

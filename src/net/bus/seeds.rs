@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use mio::Waker;
+use std::sync::Arc;
 
 use crate::config::Seed;
 use crate::engine::{Control, Input};
@@ -41,7 +42,7 @@ struct Answer {
 
 impl Resolver {
     /// Starts the thread; it wakes the loop when it has an answer.
-    pub(in crate::net) fn start(seeds: &[Seed], waker: Waker, now: UnixMillis) -> io::Result<Resolver> {
+    pub(in crate::net) fn start(seeds: &[Seed], waker: Arc<Waker>, now: UnixMillis) -> io::Result<Resolver> {
         let (questions, asked) = mpsc::channel();
         let (answer, answers) = mpsc::channel();
         let mut names: Vec<Name> =

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::config::{Config, Parameter, SetError};
 use crate::engine::{Control, Input};
+use crate::net::aof::Purpose;
 use crate::net::durable;
 use crate::net::process::{self, os_text};
 use crate::net::server::Server;
@@ -49,6 +50,7 @@ impl Server {
         let tell_engine = engine != self.config.engine();
         self.config = changed;
         self.operator.configure(&self.config);
+        self.change_sync_policy();
         if tell_engine {
             self.step(Input::Control(Control::Settings(engine)), u32::MAX);
         }
@@ -66,6 +68,7 @@ impl Server {
                 Ok(possible) => Err(SetError::TooManyClients { possible }),
                 Err(_) => Err(SetError::TooManyClients { possible: self.config.maxclients }),
             },
+            Parameter::AppendOnly => self.switch_file(changed),
             Parameter::LogLevel => {
                 self.operator.log.set_level(changed.loglevel);
                 Ok(())
@@ -74,7 +77,18 @@ impl Server {
         }
     }
 
-    pub(super) fn config_rewrite(&mut self) -> Result<(), String> {
+    fn switch_file(&mut self, changed: &Config) -> Result<(), SetError> {
+        if !changed.appendonly {
+            self.turn_off_file();
+            return Ok(());
+        }
+        self.turn_on_file(Purpose::ToStay).map_err(|error| {
+            tracing::error!(%error, "the append-only file cannot be turned on");
+            SetError::AppendOnly
+        })
+    }
+
+    pub(in crate::net) fn config_rewrite(&mut self) -> Result<(), String> {
         let Some(path) = self.operator.config_path.clone() else {
             return Err("The server is running without a config file".to_owned());
         };

@@ -16,7 +16,7 @@ impl Server {
             (b"flushall", _) => self.ask_engine(slot, Request::FlushAll),
             (b"sleep", 3) => self.debug_sleep(slot, args.at(2)),
             (b"error", 3) => self.refuse(slot, args.at(2)),
-            (b"loadaof", 2) => self.refuse(slot, super::NO_AOF),
+            (b"loadaof", 2) => self.debug_load_aof(slot),
             (b"audit", 2) => match self.engine.audit() {
                 Ok(()) => self.reply_ok(slot),
                 Err(contradiction) => self.refuse(slot, format!("ERR {contradiction}").as_bytes()),
@@ -33,6 +33,20 @@ impl Server {
             _ => {
                 let start = b"ERR Unknown DEBUG subcommand or wrong number of arguments for '".as_slice();
                 self.refuse(slot, &[start, args.at(1), b"'"].concat());
+            }
+        }
+    }
+
+    /// Forgets everything and takes it from the append-only file.
+    fn debug_load_aof(&mut self, slot: u32) {
+        if !self.config.appendonly {
+            return self.refuse(slot, b"ERR the append-only file is off");
+        }
+        match self.load_again() {
+            Ok(()) => self.reply_ok(slot),
+            Err(error) => {
+                tracing::error!(%error, "DEBUG LOADAOF failed");
+                self.refuse(slot, b"ERR Error trying to load the AOF file. Check server logs.");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! INFO: collects what the other rooms know.
 
 use crate::admin::{
-    self, AofFacts, ClientFacts, ClusterFacts, CpuFacts, InfoSource, JobCounts, MemoryFacts, ServerFacts,
+    self, ClientFacts, ClusterFacts, CpuFacts, InfoSource, JobCounts, MemoryFacts, ServerFacts,
 };
 use crate::command::{COMMANDS, CommandError};
 use crate::engine::EvictionPolicy;
@@ -80,8 +80,8 @@ impl Server {
                 acked: counts[3],
             }),
             registered_queues: self.engine.queue_count() as u64,
-            loading: None,
-            aof: AofFacts::default(),
+            loading: self.aof.load.as_ref().map(|load| load.facts()),
+            aof: self.aof.facts(self.now),
             traffic: &self.operator.traffic,
             loop_turns: &self.operator.turns,
             cpu: CpuFacts { sys_micros, user_micros },

@@ -38,7 +38,10 @@ impl Server {
             ShellCommand::Command => self.command(slot, &args),
             ShellCommand::Time => self.time(slot),
             ShellCommand::Shutdown => self.shutdown_command(slot, &args),
-            ShellCommand::Bgrewriteaof => self.refuse(slot, NO_AOF),
+            ShellCommand::Bgrewriteaof => match self.ask_for_rewrite() {
+                Ok(()) => self.reply(slot, Value::status("Background append only file rewriting started")),
+                Err(text) => self.refuse(slot, text),
+            },
             ShellCommand::Multi => self.multi(slot),
             ShellCommand::Exec => self.exec(slot),
             ShellCommand::Discard => self.discard(slot),
@@ -89,14 +92,19 @@ impl Server {
     fn shutdown_command(&mut self, slot: u32, args: &Args<'_>) {
         match args.get(1) {
             None if args.len() == 1 => self.end(slot, Ending::Shutdown),
+            Some(word) if args.len() == 2 && word.eq_ignore_ascii_case(b"NOSAVE") => {
+                self.end(slot, Ending::NoSave);
+            }
             Some(word) if args.len() == 2 && word.eq_ignore_ascii_case(b"REWRITE-AOF") => {
-                self.refuse(slot, NO_AOF)
+                match self.rewrite_for_shutdown() {
+                    Ok(()) => self.end(slot, Ending::Shutdown),
+                    Err(error) => {
+                        tracing::error!(%error, "the append-only file cannot be rewritten");
+                        self.refuse(slot, b"ERR Errors trying to SHUTDOWN. Check logs.");
+                    }
+                }
             }
             _ => self.syntax_error(slot),
         }
     }
 }
-
-/// What is said to those who ask for the append-only file.
-pub(super) const NO_AOF: &[u8] =
-    b"ERR this version keeps jobs in memory only; there is no append-only file to write";

@@ -2,6 +2,7 @@
 //!
 //! They use the public interface of the package only, and no libFuzzer, so that a plain test can run them.
 
+mod aof_reader;
 mod bus_frames;
 mod command_table;
 mod config_file;
@@ -39,6 +40,8 @@ pub const CONFIG_FILE: Target =
     Target { name: "config_file", run: config_file::run, words: config_file::words };
 /// Bytes as a node table.
 pub const NODES_CONF: Target = Target { name: "nodes_conf", run: nodes_conf::run, words: nodes_conf::words };
+/// Bytes as a file of the log.
+pub const AOF_READER: Target = Target { name: "aof_reader", run: aof_reader::run, words: aof_reader::words };
 /// Bytes as a history of requests, clock moves and disconnects.
 pub const ENGINE: Target = Target { name: "engine", run: engine::run, words: Vec::new };
 /// Bytes of a connection, through reader, table and engine, to decoded replies.
@@ -50,5 +53,14 @@ pub const BUS_FRAMES: Target = Target { name: "bus_frames", run: bus_frames::run
 pub const JOB_IMAGE: Target = Target { name: "job_image", run: job_image::run, words: job_image::words };
 
 /// All targets.
-pub const ALL: [Target; 8] =
-    [REQUEST_READER, COMMAND_TABLE, CONFIG_FILE, NODES_CONF, ENGINE, CONNECTION, BUS_FRAMES, JOB_IMAGE];
+pub const ALL: [Target; 9] = [
+    REQUEST_READER,
+    COMMAND_TABLE,
+    CONFIG_FILE,
+    NODES_CONF,
+    AOF_READER,
+    ENGINE,
+    CONNECTION,
+    BUS_FRAMES,
+    JOB_IMAGE,
+];

@@ -1,0 +1,155 @@
+//! A server that is traced: its system calls are seen before they happen.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::workload::Scenario;
+
+/// The calls of x86-64 that change files, or open them, with the argument that names the file.
+const CALLS: [(u64, Names); 11] = [
+    (17, Names::Descriptor), // pread64
+    (18, Names::Descriptor), // pwrite64
+    (74, Names::Descriptor), // fsync
+    (75, Names::Descriptor), // fdatasync
+    (77, Names::Descriptor), // ftruncate
+    (82, Names::Path(0)),    // rename
+    (87, Names::Path(0)),    // unlink
+    (257, Names::Path(1)),   // openat
+    (263, Names::Path(1)),   // unlinkat
+    (264, Names::Path(1)),   // renameat
+    (316, Names::Path(1)),   // renameat2
+];
+
+#[derive(Clone, Copy)]
+enum Names {
+    Descriptor,
+    /// Which argument.
+    Path(usize),
+}
+
+/// A server that nobody watches.
+pub struct Plain(Child);
+
+impl Plain {
+    pub fn end_now(&mut self) {
+        self.0.kill().expect("it runs");
+        self.0.wait().expect("it is ours");
+    }
+}
+
+fn arguments(port: u16, scenario: Scenario) -> Vec<String> {
+    let line = format!("--port {port} --bind 127.0.0.1 --appendonly yes --appendfsync {}", scenario.fsync());
+    line.split(' ').map(str::to_owned).collect()
+}
+
+pub fn spawn(dir: &Path, port: u16, scenario: Scenario) -> Plain {
+    let child = Command::new(env!("CARGO_BIN_EXE_disque-server"))
+        .args(arguments(port, scenario))
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    Plain(child.expect("the server program was built"))
+}
+
+/// A server whose calls are seen.
+pub struct Traced {
+    pid: Pid,
+}
+
+impl Traced {
+    /// Starts a server that waits for its tracer before it does anything.
+    pub fn start(dir: &Path, port: u16, scenario: Scenario) -> Traced {
+        let child = Command::new("/bin/sh")
+            .args(["-c", "kill -STOP $$; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_disque-server")])
+            .args(arguments(port, scenario))
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("there is a shell");
+        let pid = Pid::from_raw(child.id() as i32);
+        let stopped = waitpid(pid, Some(WaitPidFlag::WUNTRACED)).expect("it is ours");
+        assert_eq!(stopped, WaitStatus::Stopped(pid, Signal::SIGSTOP));
+        let options = Options::PTRACE_O_TRACESYSGOOD
+            | Options::PTRACE_O_TRACECLONE
+            | Options::PTRACE_O_TRACEEXEC
+            | Options::PTRACE_O_EXITKILL;
+        ptrace::seize(pid, options).expect("it may be traced");
+        kill(pid, Signal::SIGCONT).expect("it is ours");
+        Traced { pid }
+    }
+
+    /// Lets it run to its end, or to the call with this number, at which it is killed. How many calls there were.
+    pub fn run(self, until: Option<usize>) -> usize {
+        let mut calls = 0;
+        loop {
+            // Whoever is gone meanwhile is no error: its end is reported too.
+            let status = waitpid(None, Some(WaitPidFlag::__WALL)).expect("the server is still there");
+            match status {
+                WaitStatus::PtraceSyscall(thread) => {
+                    if touches_the_files(thread) {
+                        calls += 1;
+                        if Some(calls) == until {
+                            kill(self.pid, Signal::SIGKILL).expect("it is ours");
+                            continue;
+                        }
+                    }
+                    let _ = ptrace::syscall(thread, None);
+                }
+                WaitStatus::PtraceEvent(thread, ..) => {
+                    let _ = ptrace::syscall(thread, None);
+                }
+                WaitStatus::Stopped(thread, signal) => {
+                    let passed = !matches!(signal, Signal::SIGSTOP | Signal::SIGTRAP);
+                    let _ = ptrace::syscall(thread, passed.then_some(signal));
+                }
+                WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..) if pid == self.pid => {
+                    return calls;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether a thread is about to make one of the calls about the append-only file.
+fn touches_the_files(thread: Pid) -> bool {
+    // What a call returns is "no such call" until it has been made.
+    const NOT_YET: u64 = -38_i64 as u64;
+    let Ok(regs) = ptrace::getregs(thread) else { return false };
+    if regs.rax != NOT_YET {
+        return false;
+    }
+    let Some((_, names)) = CALLS.iter().find(|(number, _)| *number == regs.orig_rax) else { return false };
+    let name = match names {
+        Names::Descriptor => {
+            let link = format!("/proc/{thread}/fd/{}", regs.rdi);
+            std::fs::read_link(link).map(|path| path.display().to_string()).unwrap_or_default()
+        }
+        Names::Path(argument) => path_at(thread, [regs.rdi, regs.rsi][*argument]),
+    };
+    name.contains("disque.aof") || (regs.orig_rax == 74 && name.contains("disque-test"))
+}
+
+/// The path at an address of the server.
+fn path_at(thread: Pid, address: u64) -> String {
+    let mut path = Vec::new();
+    for word in 0..512 {
+        let Ok(word) = ptrace::read(thread, (address + word * 8) as ptrace::AddressType) else { break };
+        for byte in word.to_ne_bytes() {
+            if byte == 0 {
+                return String::from_utf8_lossy(&path).into_owned();
+            }
+            path.push(byte);
+        }
+    }
+    String::from_utf8_lossy(&path).into_owned()
+}
