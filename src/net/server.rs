@@ -46,6 +46,8 @@ pub(crate) struct Server {
     pub(super) operator: Operator,
     pub(super) aof: Aof,
     pub(super) waker: Arc<Waker>,
+    /// Whether other nodes can connect.
+    pub(super) hears_peers: bool,
     /// Read buffer that all connections share: an idle connection holds none.
     pub(super) scratch: Box<[u8]>,
     /// Requests are held back until then (CLIENT PAUSE).
@@ -117,7 +119,8 @@ impl Server {
         for (offset, listener) in parts.listeners.iter_mut().enumerate() {
             listener.register(parts.poll.registry(), tokens::listener(offset))?;
         }
-        if parts.load.is_none() {
+        let hears_peers = parts.load.is_none();
+        if hears_peers {
             bus::register(&mut parts.bus_listeners, parts.poll.registry(), tokens::bus_listener)?;
         }
         let now = parts.clock.tick();
@@ -139,6 +142,7 @@ impl Server {
             operator: parts.operator,
             aof: Aof::loading(parts.load),
             waker: parts.waker,
+            hears_peers,
             scratch: vec![0; READ_BUFFER].into_boxed_slice(),
             paused_until: None,
             next_housekeeping: now,

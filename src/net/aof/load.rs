@@ -123,9 +123,11 @@ impl Server {
             load.begin.elapsed().as_secs_f64()
         );
         self.end_of_enqueue_once();
-        // Other nodes are talked to when this one knows what it holds.
-        let registry = self.poll.registry();
-        bus::register(&mut self.bus_listeners, registry, tokens::bus_listener).map_err(AofError::Io)?;
+        // Other nodes are talked to when this one knows what it holds; when it loads again they are already.
+        if !std::mem::replace(&mut self.hears_peers, true) {
+            let registry = self.poll.registry();
+            bus::register(&mut self.bus_listeners, registry, tokens::bus_listener).map_err(AofError::Io)?;
+        }
         if self.config.appendonly {
             self.go_on_writing(*load)?;
         }
