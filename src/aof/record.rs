@@ -222,7 +222,7 @@ impl<'a> Record<'a> {
             }
             Record::Forgotten { id } => out.extend_from_slice(id.bytes()),
             Record::Pause { queue, input, output } => {
-                out.push(u8::from(*input) * INPUT | u8::from(*output) * OUTPUT);
+                out.push((u8::from(*input) * INPUT) | (u8::from(*output) * OUTPUT));
                 out.extend_from_slice(queue);
             }
             Record::Flushed => {}
