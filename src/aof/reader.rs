@@ -18,6 +18,7 @@ use super::frame::{FRAME_HEADER_LEN, FileHeader, FrameHeader, HEADER_LEN, Header
 use super::rc1::{Rc1, Rc1Error};
 use super::record::Record;
 use super::window::Window;
+use crate::types::NodeId;
 
 /// What the reader found next.
 #[derive(Debug, PartialEq)]
@@ -100,6 +101,8 @@ pub struct Reader {
     damage: Option<u64>,
     /// The next frame must stand anywhere behind here, and not here.
     lost: bool,
+    /// The nodes of the record at hand; kept for its capacity.
+    nodes: Vec<NodeId>,
 }
 
 /// What stands at a place.
@@ -217,7 +220,7 @@ impl Reader {
         let at = self.window.offset();
         let len = FRAME_HEADER_LEN + header.len as usize;
         let payload = &self.window.take(len)[FRAME_HEADER_LEN..];
-        match Record::decode(header.kind, payload) {
+        match Record::decode(header.kind, payload, &mut self.nodes) {
             Ok(Some(record)) => Next::Record { at, end: at + len as u64, record },
             Ok(None) => Next::Unknown { at, kind: header.kind },
             // Its checksum says that it was written like this. Still it says nothing.

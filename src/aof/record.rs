@@ -230,17 +230,23 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Reads a payload; `None` if the kind is of a later version. Queue and body stay where they are.
-    pub fn decode(kind: u8, payload: &'a [u8]) -> Result<Option<Record<'a>>, RecordError> {
+    /// Reads a payload; `None` if the kind is of a later version. Queue and body stay where they are; node IDs are put
+    /// into `nodes`, so that reading allocates nothing.
+    pub fn decode(
+        kind: u8,
+        payload: &'a [u8],
+        nodes: &'a mut Vec<NodeId>,
+    ) -> Result<Option<Record<'a>>, RecordError> {
+        nodes.clear();
         let mut input = payload;
         let record = match kind {
-            JOB => Record::Job(decode_job(&mut input)?),
+            JOB => Record::Job(decode_job(&mut input, nodes)?),
             STANDING => Record::Standing(decode_standing(&mut input)?),
             HOLDERS => {
-                let Acked { id, holders, .. } = decode_nodes(&mut input)?;
+                let Acked { id, holders, .. } = decode_nodes(&mut input, nodes)?;
                 Record::Holders { id, holders }
             }
-            ACKED => Record::Acked(decode_nodes(&mut input)?),
+            ACKED => Record::Acked(decode_nodes(&mut input, nodes)?),
             FORGOTTEN => Record::Forgotten { id: JobId::from_bytes(array(&mut input)?) },
             PAUSE => {
                 let [bits] = array(&mut input)?;
@@ -284,7 +290,7 @@ fn encode_job(job: &JobRecord<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(image.body.bytes());
 }
 
-fn decode_job<'a>(input: &mut &'a [u8]) -> Result<JobRecord<'a>, RecordError> {
+fn decode_job<'a>(input: &mut &'a [u8], nodes: &'a mut Vec<NodeId>) -> Result<JobRecord<'a>, RecordError> {
     let id = JobId::from_bytes(array(input)?);
     let ctime = Ctime(u64::from_le_bytes(array(input)?));
     let expires_at = UnixMillis(u64::from_le_bytes(array(input)?));
@@ -299,7 +305,8 @@ fn decode_job<'a>(input: &mut &'a [u8]) -> Result<JobRecord<'a>, RecordError> {
     let queue_len = u32::from_le_bytes(array(input)?) as usize;
     let node_count = u32::from_le_bytes(array(input)?);
     let queue = Cow::Borrowed(input.split_off(..queue_len).ok_or(RecordError::Lengths)?);
-    let nodes = node_list(input, node_count)?;
+    read_nodes(input, node_count, nodes)?;
+    let nodes = Cow::Borrowed(&nodes[..]);
     let body = BodyArg::Borrowed(std::mem::take(input));
     if queue.len() > MAX_BULK_LEN || body.len() > MAX_BULK_LEN {
         return Err(RecordError::Lengths);
@@ -364,21 +371,23 @@ fn encode_nodes(
     holders.iter().chain(confirmed).for_each(|node| out.extend_from_slice(node.bytes()));
 }
 
-fn decode_nodes<'a>(input: &mut &'a [u8]) -> Result<Acked<'a>, RecordError> {
+fn decode_nodes<'a>(input: &mut &[u8], nodes: &'a mut Vec<NodeId>) -> Result<Acked<'a>, RecordError> {
     let id = JobId::from_bytes(array(input)?);
     let expires_at = UnixMillis(u64::from_le_bytes(array(input)?));
     let [holders, confirmed] = [u32::from_le_bytes(array(input)?), u32::from_le_bytes(array(input)?)];
-    let holders = node_list(input, holders)?;
-    Ok(Acked { id, expires_at, holders, confirmed: node_list(input, confirmed)? })
+    read_nodes(input, holders, nodes)?;
+    read_nodes(input, confirmed, nodes)?;
+    let (holders, confirmed) = nodes.split_at(holders as usize);
+    Ok(Acked { id, expires_at, holders: Cow::Borrowed(holders), confirmed: Cow::Borrowed(confirmed) })
 }
 
-fn node_list<'a>(input: &mut &[u8], count: u32) -> Result<Cow<'a, [NodeId]>, RecordError> {
+fn read_nodes(input: &mut &[u8], count: u32, nodes: &mut Vec<NodeId>) -> Result<(), RecordError> {
     if count as usize > JobImage::MAX_NODES {
         return Err(RecordError::Lengths);
     }
     let bytes = input.split_off(..count as usize * NODE_LEN).ok_or(RecordError::Lengths)?;
-    let nodes = bytes.as_chunks::<NODE_LEN>().0.iter().map(|bytes| NodeId::from_bytes(*bytes));
-    Ok(Cow::Owned(nodes.collect()))
+    nodes.extend(bytes.as_chunks::<NODE_LEN>().0.iter().map(|bytes| NodeId::from_bytes(*bytes)));
+    Ok(())
 }
 
 fn array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], RecordError> {
@@ -490,9 +499,10 @@ pub(crate) mod tests {
 
     #[test]
     fn a_kind_of_a_later_version_is_told_from_damage() {
-        assert_eq!(Record::decode(9, b"whatever"), Ok(None));
-        assert_eq!(Record::decode(FLUSHED, b"x"), Err(RecordError::Lengths));
-        assert_eq!(Record::decode(PAUSE, b"\x04q"), Err(RecordError::Field("pause")));
+        let nodes = &mut Vec::new();
+        assert_eq!(Record::decode(9, b"whatever", nodes), Ok(None));
+        assert_eq!(Record::decode(FLUSHED, b"x", nodes), Err(RecordError::Lengths));
+        assert_eq!(Record::decode(PAUSE, b"\x04q", nodes), Err(RecordError::Field("pause")));
         let mut standing = payload(&Record::Standing(Standing {
             id: JobId::from_bytes([1; 24]),
             requeue_at: UnixMillis(1),
@@ -503,14 +513,15 @@ pub(crate) mod tests {
         }));
         assert_eq!(standing.len(), 38);
         standing[37] = 3;
-        assert_eq!(Record::decode(STANDING, &standing), Err(RecordError::Field("state")));
+        assert_eq!(Record::decode(STANDING, &standing, nodes), Err(RecordError::Field("state")));
     }
 
     proptest! {
         #[test]
         fn every_record_survives_the_file(record in any_record()) {
             let bytes = payload(&record);
-            prop_assert_eq!(Record::decode(record.kind(), &bytes), Ok(Some(record)));
+            let nodes = &mut Vec::new();
+            prop_assert_eq!(Record::decode(record.kind(), &bytes, nodes), Ok(Some(record.clone())));
         }
 
         #[test]
@@ -518,7 +529,8 @@ pub(crate) mod tests {
             let bytes = payload(&record);
             prop_assume!(!bytes.is_empty());
             let cut = cut.index(bytes.len());
-            let outcome = Record::decode(record.kind(), &bytes[..cut]);
+            let nodes = &mut Vec::new();
+            let outcome = Record::decode(record.kind(), &bytes[..cut], nodes);
             // Bodies and the names of paused queues reach to the end, so a cut one is another, shorter one: the
             // frame's length and checksum are what tells.
             if !matches!(record, Record::Job(_) | Record::Pause { .. }) {
@@ -528,10 +540,12 @@ pub(crate) mod tests {
 
         #[test]
         fn any_bytes_are_a_record_that_gives_them_back_or_none(kind in 0..10_u8, bytes in vec(any::<u8>(), 0..200)) {
-            if let Ok(Some(record)) = Record::decode(kind, &bytes) {
+            let nodes = &mut Vec::new();
+            if let Ok(Some(record)) = Record::decode(kind, &bytes, nodes) {
                 let again = payload(&record);
                 prop_assert_eq!(again.len(), bytes.len());
-                prop_assert_eq!(Record::decode(kind, &again), Ok(Some(record)));
+                let nodes = &mut Vec::new();
+                prop_assert_eq!(Record::decode(kind, &again, nodes), Ok(Some(record)));
             }
         }
     }

@@ -44,6 +44,8 @@ mod reply;
 mod request;
 mod requeue;
 mod restore;
+#[cfg(test)]
+mod restore_tests;
 mod scan;
 mod seeds;
 mod settings;

@@ -87,14 +87,10 @@ impl Engine {
 
     fn restore_job(&mut self, record: JobRecord<'_>) {
         let JobRecord { image, requeue_at } = record;
-        if let Some(index) = self.jobs.find(&image.id) {
-            // In a file of RC1 the first record counts until the job is deleted, and done is done everywhere.
-            if requeue_at == JobRecord::DUE_UNKNOWN || self.jobs[index].state == JobState::Acked {
-                return;
-            }
-            self.drop_restored(index);
-        }
         if image.expires_at <= self.now {
+            if let Some(index) = self.jobs.find(&image.id) {
+                self.drop_restored(index);
+            }
             return;
         }
         if image.id.is_from(&self.nodes.me()) {
@@ -116,9 +112,30 @@ impl Engine {
             flags: JobFlags::from_wire(image.flags),
             ..Job::new(image.id, image.ctime, name, image.body.into_body())
         };
-        let index = self.jobs.insert(job);
-        self.account_for(index);
-        self.restoring.set_queued(index, queued);
+        match self.jobs.try_insert(job) {
+            Ok(index) => {
+                self.account_for(index);
+                self.restoring.set_queued(index, queued);
+            }
+            Err((known, job)) => self.restore_again(known, job, queued),
+        }
+    }
+
+    /// A job comes again. Usually the later record counts: the job stood so when it was written.
+    fn restore_again(&mut self, known: JobIndex, job: Job, queued: bool) {
+        // In a file of RC1 the first record counts until the job is deleted, and done is done everywhere.
+        let first_counts = job.requeue_at == JobRecord::DUE_UNKNOWN;
+        // The name must not go with the job that is replaced, and must go if nobody else uses it.
+        let name = job.queue;
+        self.queues.retain(name);
+        if !first_counts && self.jobs[known].state != JobState::Acked {
+            self.drop_restored(known);
+            let index = self.jobs.insert(job);
+            self.account_for(index);
+            self.restoring.set_queued(index, queued);
+        }
+        self.restoring.last_queue = None;
+        self.queues.release(name);
     }
 
     fn restored_queue(&mut self, name: &[u8]) -> NameId {

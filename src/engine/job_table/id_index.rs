@@ -62,7 +62,13 @@ impl IdIndex {
 
     /// Adds the record in `slot`, whose ID must be new.
     pub(super) fn insert(&mut self, slot: u32, slab: &Slab) {
-        self.len += 1;
+        if let Err(other) = self.try_insert(slot, slab) {
+            panic!("{} is added twice, first in slot {other}", id_at(slab, slot));
+        }
+    }
+
+    /// Adds the record in `slot`, unless there is one with its ID: then its slot is the error.
+    pub(super) fn try_insert(&mut self, slot: u32, slab: &Slab) -> Result<(), u32> {
         let id = id_at(slab, slot);
         let keys = self.keys;
         let hash = hash(&keys, id);
@@ -74,8 +80,10 @@ impl IdIndex {
         let rehash = |slot: &u32| self::hash(&keys, id_at(slab, *slot));
         match self.shards[shard].slots.entry(hash, |other| id_at(slab, *other) == id, rehash) {
             Entry::Vacant(entry) => drop(entry.insert(slot)),
-            Entry::Occupied(entry) => panic!("{id} is added twice, first in slot {}", entry.get()),
+            Entry::Occupied(entry) => return Err(*entry.get()),
         }
+        self.len += 1;
+        Ok(())
     }
 
     /// Takes out the record in `slot`, which must still be there.

@@ -85,7 +85,8 @@ fn read(mut file: &[u8], piece: usize) -> Vec<Seen> {
             Ok(Next::Record { at, end, record }) => {
                 let mut payload = Vec::new();
                 record.encode(&mut payload);
-                assert_eq!(Record::decode(record.kind(), &payload), Ok(Some(record)));
+                let again = &mut Vec::new();
+                assert_eq!(Record::decode(record.kind(), &payload, again), Ok(Some(record)));
                 // Several jobs may be deleted by one record of RC1.
                 seen.push(Seen::Record(at, end, payload));
                 if let [.., Seen::Record(before, ..), Seen::Record(now, ..)] = &seen[..]

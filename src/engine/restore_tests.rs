@@ -1,0 +1,201 @@
+//! What is restored, and how it then stands.
+
+use std::borrow::Cow;
+
+use super::effect::Effects;
+use super::input::{ClientId, Control, Input};
+use super::persist::Walk;
+use super::restore::Requeueing;
+use super::settings::EngineSettings;
+use super::{Engine, Seed};
+use crate::aof::{Acked, JobRecord, Record, Standing};
+use crate::types::{BodyArg, Ctime, JobId, JobImage, Millis, NodeId, Span32, UnixMillis};
+
+const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+const ME: NodeId = NodeId::from_bytes([1; 20]);
+const OTHER: NodeId = NodeId::from_bytes([2; 20]);
+
+fn engine() -> Engine {
+    Engine::new(EngineSettings::default(), ME, false, Seed([5; 32]), NOW)
+}
+
+fn id(number: u8, retry: u64) -> JobId {
+    JobId::new([1; 4], [number; 18], Millis(86_400_000), retry > 0)
+}
+
+/// A queued job; `retry` in seconds.
+fn job(number: u8, retry: u64, nodes: &[NodeId]) -> JobRecord<'static> {
+    let image = JobImage {
+        id: id(number, retry),
+        state: JobRecord::QUEUED,
+        flags: 1,
+        replicate: 1,
+        expires_at: NOW + Millis::from_secs(1000),
+        ctime: Ctime::at(NOW - Millis::from_secs(10 * u64::from(number))),
+        delay: Span32::ZERO,
+        retry: Span32::new(Millis::from_secs(retry)),
+        nacks: 0,
+        additional_deliveries: 0,
+        queue: Cow::Borrowed(b"q"),
+        body: BodyArg::Owned(vec![number]),
+        nodes: Cow::Owned(nodes.to_vec()),
+    };
+    let requeue_at = if retry == 0 { UnixMillis::NEVER } else { NOW + Millis::from_secs(retry) };
+    JobRecord { image, requeue_at }
+}
+
+fn restored(records: Vec<Record<'_>>, requeueing: Requeueing) -> Engine {
+    let mut engine = engine();
+    records.into_iter().for_each(|record| engine.restore(record));
+    engine.finish_restore(NOW, requeueing);
+    engine.audit().expect("the parts agree");
+    engine
+}
+
+/// How many jobs are active, queued, acknowledged.
+fn counts(engine: &Engine) -> [u64; 3] {
+    let [0, active, queued, acked] = engine.job_counts() else { panic!("no job waits for copies") };
+    [active, queued, acked]
+}
+
+fn delivered(number: u8, retry: u64) -> Record<'static> {
+    Record::Standing(Standing {
+        id: id(number, retry),
+        requeue_at: NOW + Millis::from_secs(7),
+        nacks: 3,
+        additional_deliveries: 2,
+        flags: 1 | JobRecord::DELIVERED,
+        queued: false,
+    })
+}
+
+#[test]
+fn what_only_this_node_has_is_queued_again_and_the_rest_waits() {
+    let jobs = || {
+        vec![
+            Record::Job(job(1, 100, &[ME])),
+            Record::Job(job(2, 100, &[ME, OTHER])),
+            Record::Job(job(3, 0, &[ME])),
+            Record::Job(job(4, 0, &[ME])),
+            delivered(4, 0),
+            Record::Job(job(5, 100, &[ME])),
+            delivered(5, 100),
+        ]
+    };
+    // The other node of job 2 is not a member of this cluster of one, so nobody else can have it.
+    let engine = restored(jobs(), Requeueing::Own);
+    assert_eq!(counts(&engine), [2, 3, 0]);
+    assert_eq!(engine.next_deadline(), Some(NOW + Millis::from_secs(7)), "the lease goes on where it was");
+    assert_eq!(counts(&restored(jobs(), Requeueing::All)), [2, 3, 0]);
+}
+
+#[test]
+fn jobs_of_rc1_wait_for_their_retry_unless_all_are_queued() {
+    let rc1 = |number, retry| {
+        Record::Job(JobRecord { requeue_at: JobRecord::DUE_UNKNOWN, ..job(number, retry, &[ME]) })
+    };
+    let engine = restored(vec![rc1(1, 100), rc1(2, 0)], Requeueing::Own);
+    assert_eq!(counts(&engine), [2, 0, 0]);
+    assert_eq!(engine.next_deadline(), Some(NOW + Millis::from_secs(100)));
+    assert_eq!(counts(&restored(vec![rc1(1, 100), rc1(2, 0)], Requeueing::All)), [0, 2, 0]);
+}
+
+#[test]
+fn a_delay_of_rc1_counts_from_the_creation() {
+    let mut delayed = job(1, 100, &[ME]);
+    delayed.requeue_at = JobRecord::DUE_UNKNOWN;
+    delayed.image.state = JobRecord::ACTIVE;
+    delayed.image.delay = Span32::new(Millis::from_secs(60));
+    let engine = restored(vec![Record::Job(delayed)], Requeueing::Own);
+    assert_eq!(engine.next_deadline(), Some(NOW + Millis::from_secs(50)), "it was made ten seconds ago");
+}
+
+#[test]
+fn a_later_record_of_a_job_counts_but_not_in_files_of_rc1_nor_when_it_is_done() {
+    let mut later = job(1, 100, &[ME]);
+    later.image.queue = Cow::Borrowed(b"other");
+    let two = vec![Record::Job(job(1, 100, &[ME])), Record::Job(later.clone())];
+    assert_eq!(restored(two, Requeueing::Own).queue_count(), 1);
+    later.requeue_at = JobRecord::DUE_UNKNOWN;
+    let two = vec![Record::Job(job(1, 100, &[ME])), Record::Job(later.clone())];
+    let engine = restored(two, Requeueing::Own);
+    assert_eq!((engine.queue_count(), counts(&engine)), (1, [0, 1, 0]));
+    let acked = Record::Acked(Acked {
+        id: id(1, 100),
+        expires_at: NOW + Millis::from_secs(9),
+        holders: Cow::Borrowed(&[ME, OTHER]),
+        confirmed: Cow::Borrowed(&[ME]),
+    });
+    let done = vec![Record::Job(job(1, 100, &[ME])), acked, Record::Job(job(1, 100, &[ME]))];
+    assert_eq!(counts(&restored(done, Requeueing::All)), [0, 0, 1]);
+}
+
+#[test]
+fn what_was_forgotten_or_flushed_or_is_expired_stays_away() {
+    let mut expired = job(2, 100, &[ME]);
+    expired.image.expires_at = NOW;
+    let records = vec![
+        Record::Job(job(1, 100, &[ME])),
+        Record::Forgotten { id: id(1, 100) },
+        Record::Forgotten { id: id(9, 100) },
+        Record::Job(expired),
+        delivered(7, 100),
+    ];
+    let engine = restored(records, Requeueing::All);
+    assert_eq!((engine.job_count(), engine.queue_count()), (0, 0));
+    let records = vec![
+        Record::Job(job(1, 100, &[ME])),
+        Record::Pause { queue: Cow::Borrowed(b"p"), input: true, output: false },
+        Record::Flushed,
+        Record::Job(job(3, 100, &[ME])),
+    ];
+    let engine = restored(records, Requeueing::Own);
+    assert_eq!((engine.job_count(), engine.queue_count()), (1, 1));
+}
+
+/// What a walk shows, restored elsewhere, is shown there again.
+#[test]
+fn a_walk_tells_all_that_is_known() {
+    let mut engine = engine();
+    let mut records = Vec::new();
+    for number in 1..100 {
+        records.push(Record::Job(job(number, u64::from(number % 3) * 50, &[ME])));
+        if number % 5 == 0 {
+            records.push(delivered(number, u64::from(number % 3) * 50));
+        }
+    }
+    records.push(Record::Pause { queue: Cow::Borrowed(b"p"), input: false, output: true });
+    records.into_iter().for_each(|record| engine.restore(record));
+    engine.finish_restore(NOW, Requeueing::Own);
+    let shown = |engine: &Engine, slots| {
+        let (mut lines, mut walk) = (Vec::new(), Walk::Start);
+        while walk != Walk::Done {
+            walk = engine.walk(walk, slots, |record| lines.push(format!("{record:?}")));
+        }
+        lines.sort();
+        lines
+    };
+    let all = shown(&engine, 7);
+    assert_eq!(all.len(), 100);
+    assert_eq!(all, shown(&engine, 1000));
+    let mut again = self::engine();
+    let mut walk = Walk::Start;
+    while walk != Walk::Done {
+        walk = engine.walk(walk, 10, |record| again.restore(record.clone()));
+    }
+    again.finish_restore(NOW, Requeueing::Own);
+    again.audit().expect("the parts agree");
+    assert_eq!(shown(&again, 50), all);
+}
+
+#[test]
+fn steps_tell_nothing_unless_they_are_asked_to() {
+    let mut engine = engine();
+    let mut out = Effects::new();
+    let flush = || Input::Request { client: ClientId(1), request: super::Request::FlushAll };
+    engine.step(NOW, flush(), &mut out);
+    assert_eq!(out.appended().count(), 0);
+    engine.step(NOW, Input::Control(Control::Persist(true)), &mut out);
+    engine.step(NOW, flush(), &mut out);
+    assert_eq!((out.appended().count(), out.must_hold()), (1, true));
+}
