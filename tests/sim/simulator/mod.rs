@@ -1,0 +1,55 @@
+//! A cluster of real engines in one thread, on a clock that only moves when nothing is left to do, under faults, with
+//! a ledger that knows what was promised.
+//!
+//! Everything follows from one seed: `plan` draws how large the cluster is, who uses it and what goes wrong; `world`
+//! lets it happen. Requests and messages pass as bytes through the codecs of the server. Nothing reads a clock,
+//! draws foreign chance or depends on the order of a hash map, so that the same seed does the same in every build.
+//!
+//! | file | duty |
+//! | --- | --- |
+//! | `chance.rs` | random numbers |
+//! | `clock.rs` | the clocks of a node |
+//! | `plan.rs` | what a seed draws in advance |
+//! | `world.rs` | the queue of events |
+//! | `wire.rs`, `streams.rs` | connections, and how bytes travel |
+//! | `node.rs`, `process.rs` | a machine, its disk, and what the server does with its engine |
+//! | `client.rs`, `people.rs`, `resp.rs` | producers and workers |
+//! | `faults.rs` | what goes wrong |
+//! | `calm.rs` | the end: everything must come to rest |
+//! | `ledger.rs`, `history.rs` | what was promised, and what excuses a breach |
+//! | `coverage.rs`, `trace.rs`, `report.rs` | what was reached, what happened, what it sums up to |
+//! | `shrink.rs` | the smallest schedule that still fails |
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "shared by a test and a tool, which each use a part")]
+
+mod calm;
+mod chance;
+mod client;
+mod clock;
+pub mod coverage;
+mod faults;
+mod history;
+mod ledger;
+mod node;
+mod people;
+pub mod plan;
+mod process;
+pub mod report;
+mod resp;
+pub mod shrink;
+mod streams;
+mod trace;
+mod wire;
+mod world;
+
+pub use ledger::Violation;
+pub use plan::Plan;
+pub use report::{Outcome, Totals};
+pub use trace::Talk;
+use world::World;
+
+/// Runs a plan to its end.
+pub fn run(plan: Plan, talk: Talk, from: u64) -> Outcome {
+    let mut world = World::new(plan, talk, from);
+    world.run();
+    Outcome::of(world)
+}
