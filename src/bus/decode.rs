@@ -1,11 +1,12 @@
-//! Bytes to messages. Total: any bytes give a message or an error, and nothing in them is believed.
+//! Bytes to messages. Total: any bytes give messages or an error, and nothing in them is believed.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
+use super::batch::Entries;
+use super::checksum;
 use super::error::BusError;
 use super::frame::frame_len;
-use super::header::{Envelope, HEADER_LEN, Header};
+use super::header::{Envelope, HEADER_LEN, Header, check_version, read_ip, read_port};
 use super::message::{
     Counts, GOSSIP_LEN, Gossip, IP_LEN, MAX_JOBS, Message, Notice, PAUSE_INPUT, PAUSE_OUTPUT, flag, kind,
 };
@@ -15,20 +16,54 @@ use crate::types::{Form, JobId, JobImage, Millis, NodeId, Span32, UnixMillis};
 
 /// Reads one frame, as [`FrameReader`](super::FrameReader) cut it; queue names and bodies stay where they are.
 ///
-/// Whether the sender is known, and may say this, is not asked here.
-pub fn decode(frame: &[u8], now: UnixMillis) -> Result<(Header, Message<'_>), BusError> {
+/// Looks at the length first, then at the version, the checksum if there is one, the type and the sender. Whether the
+/// sender is known, and may say this, is not asked here.
+pub fn decode(frame: &[u8], now: UnixMillis) -> Result<(Header, Messages<'_>), BusError> {
     let Some((head, bytes)) = frame.split_first_chunk::<HEADER_LEN>() else {
         return Err(BusError::FrameTooShort { len: frame.len() as u32 });
     };
     let preamble = head.first_chunk().expect("the header has more than eight bytes");
     let announced = frame_len(preamble, usize::MAX)?;
+    check_version(head)?;
+    if announced == frame.len() {
+        checksum::verify(head, bytes)?;
+    }
     let (header, envelope) = Header::decode(head)?;
     let wrong_length = BusError::Length { message_type: envelope.message_type, len: frame.len() };
     if announced != frame.len() {
         return Err(wrong_length);
     }
-    let payload = Payload { envelope, bytes, wrong_length };
-    Ok((header, payload.message(Form::Message { now })?))
+    let messages = if envelope.message_type == kind::BATCH {
+        if bytes.is_empty() {
+            return Err(wrong_length);
+        }
+        Messages { single: None, batch: Entries::new(bytes, now) }
+    } else {
+        let payload = Payload { envelope, bytes, wrong_length, announced: header.features.is_some() };
+        let single = payload.message(Form::Message { now })?;
+        Messages { single: Some(single), batch: Entries::new(&[], now) }
+    };
+    Ok((header, messages))
+}
+
+/// The messages of a frame, in the order in which they were said: one, or those of a batch.
+///
+/// After an error there are no more. Errors come from batches alone, and do not close the link.
+#[derive(Clone, Debug)]
+pub struct Messages<'a> {
+    single: Option<Message<'a>>,
+    batch: Entries<'a>,
+}
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Result<Message<'a>, BusError>;
+
+    fn next(&mut self) -> Option<Result<Message<'a>, BusError>> {
+        match self.single.take() {
+            Some(message) => Some(Ok(message)),
+            None => self.batch.next(),
+        }
+    }
 }
 
 /// What follows the header.
@@ -36,6 +71,8 @@ struct Payload<'a> {
     envelope: Envelope,
     bytes: &'a [u8],
     wrong_length: BusError,
+    /// Whether the sender announced features, so that what RC1 leaves unused means something.
+    announced: bool,
 }
 
 impl<'a> Payload<'a> {
@@ -145,27 +182,21 @@ impl<'a> Payload<'a> {
             unreachable!("the length is a multiple of an entry's");
         };
         let mut gossip = Vec::with_capacity(entries.len());
-        gossip.extend(entries.iter().filter_map(decode_gossip));
+        gossip.extend(entries.iter().filter_map(|entry| decode_gossip(entry, self.announced)));
         Ok(gossip)
     }
 }
 
-fn decode_gossip(entry: &[u8; GOSSIP_LEN]) -> Option<Gossip> {
+fn decode_gossip(entry: &[u8; GOSSIP_LEN], announced: bool) -> Option<Gossip> {
     let word = |at: usize| u16::from_be_bytes([entry[at], entry[at + 1]]);
     let time = |at: usize| u32::from(word(at)) << 16 | u32::from(word(at + 2));
     Some(Gossip {
         node: NodeId::parse(&entry[..NodeId::TEXT_LEN])?,
         ping_sent: time(40),
         pong_received: time(44),
-        ip: decode_ip(&entry[48..48 + IP_LEN]),
+        ip: read_ip(&entry[48..48 + IP_LEN]),
         port: word(94),
-        bus_port: None,
+        bus_port: read_port(word(98)).filter(|_| announced),
         flags: NodeFlags::from_bits(word(96)),
     })
-}
-
-/// An address must be ended by a zero byte; what follows that is ignored.
-fn decode_ip(field: &[u8]) -> Option<IpAddr> {
-    let end = field.iter().position(|byte| *byte == 0)?;
-    std::str::from_utf8(&field[..end]).ok()?.parse().ok()
 }

@@ -1,26 +1,38 @@
-//! Messages to bytes: what an RC1 node would send, and never what makes one stumble.
+//! Messages as frames of their own: what an RC1 node would send, and never what makes one stumble.
+//!
+//! Some things get lost, because RC1 has no place for them: fractions of seconds (rounded up), spans that it could
+//! not compute with (cut), the totals of QUEUED and the digest of SETACK.
 
-use std::io::Write as _;
+use super::header::{Envelope, Header, ip_field, set_len};
+use super::message::{Counts, Gossip, MAX_JOBS, Message, Notice, PAUSE_INPUT, PAUSE_OUTPUT, flag, kind};
+use crate::types::{Form, JobId, JobImage, Span32, UnixMillis};
 
-use super::frame::MAX_FRAME_LEN;
-use super::header::{Envelope, HEADER_LEN, Header};
-use super::message::{
-    Counts, GOSSIP_LEN, Gossip, IP_LEN, MAX_JOBS, Message, Notice, PAUSE_INPUT, PAUSE_OUTPUT, flag, kind,
-};
-use crate::types::{Form, JobId, JobImage, NodeId, Span32, UnixMillis};
+/// Who a frame is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// Possibly an RC1 node, which must get nothing new beside the announcement.
+    Anyone,
+    /// A node that announced features, whichever.
+    Capable,
+}
 
-/// Appends a message as one frame to `out`.
+/// Appends a message as one frame to `out`. False, and nothing is appended, if only a batch can bring it.
 ///
-/// The frame must not be longer than [`MAX_FRAME_LEN`]; a YOURJOBS must have 1 to [`MAX_JOBS`] jobs.
-pub fn encode(header: &Header, message: &Message<'_>, now: UnixMillis, out: &mut Vec<u8>) {
-    let (start, len) = (out.len(), message.encoded_len());
-    assert!(len <= MAX_FRAME_LEN, "a frame of {len} bytes");
-    out.reserve(len);
-    header.encode(len as u32, message.envelope(), out);
+/// The frame must not get longer than [`MAX_FRAME_LEN`](super::MAX_FRAME_LEN), and a YOURJOBS must have 1 to
+/// [`MAX_JOBS`] jobs.
+pub(super) fn encode(
+    header: &Header,
+    message: &Message<'_>,
+    reader: Reader,
+    now: UnixMillis,
+    out: &mut Vec<u8>,
+) -> bool {
+    let Some(envelope) = envelope(message) else { return false };
+    let start = header.encode(envelope, out);
     let form = Form::Message { now };
     match message {
         Message::Ping { gossip } | Message::Pong { gossip } | Message::Meet { gossip } => {
-            gossip.iter().for_each(|entry| encode_gossip(entry, out));
+            gossip.iter().for_each(|entry| encode_gossip(entry, reader, out));
         }
         Message::Fail { node } => out.extend_from_slice(&node.text()),
         Message::ReplJob { job, .. } => encode_jobs(std::slice::from_ref(job), form, out),
@@ -28,15 +40,74 @@ pub fn encode(header: &Header, message: &Message<'_>, now: UnixMillis, out: &mut
         Message::Notice { job, notice } => encode_job_id(*job, notice.aux(), out),
         Message::NeedJobs { queue, count } => encode_queue(queue, (*count).clamp(1, MAX_JOBS), out),
         Message::Pause { queue, input, output } => {
-            let bits = (u32::from(*input) * PAUSE_INPUT) | (u32::from(*output) * PAUSE_OUTPUT);
-            encode_queue(queue, bits, out);
+            encode_queue(queue, pause_bits(*input, *output), out);
         }
-        Message::Holders { .. } | Message::HaveJobs { .. } => panic!("RC1 has no {}", message.name()),
+        Message::Holders { .. } | Message::HaveJobs { .. } => unreachable!("they have no envelope"),
     }
-    assert_eq!(out.len() - start, len);
+    set_len(start, out);
+    true
+}
+
+/// Appends a YOURJOBS with these jobs.
+pub(super) fn encode_your_jobs(header: &Header, jobs: &[JobImage<'_>], now: UnixMillis, out: &mut Vec<u8>) {
+    let start = header.encode(plain(kind::YOURJOBS), out);
+    encode_jobs(jobs, Form::Message { now }, out);
+    set_len(start, out);
+}
+
+/// The bits of PAUSE.
+pub(super) fn pause_bits(input: bool, output: bool) -> u32 {
+    (u32::from(input) * PAUSE_INPUT) | (u32::from(output) * PAUSE_OUTPUT)
+}
+
+/// The flags of QUEUED.
+pub(super) fn count_flags(counts: Counts) -> u8 {
+    (u8::from(counts.nack) * flag::INCR_NACKS) | (u8::from(counts.delivery) * flag::INCR_DELIV)
+}
+
+fn plain(message_type: u16) -> Envelope {
+    Envelope { message_type, count: 0, message_flags: 0 }
+}
+
+fn envelope(message: &Message<'_>) -> Option<Envelope> {
+    Some(match message {
+        Message::Ping { gossip } => heartbeat(kind::PING, gossip),
+        Message::Pong { gossip } => heartbeat(kind::PONG, gossip),
+        Message::Meet { gossip } => heartbeat(kind::MEET, gossip),
+        Message::Fail { .. } => plain(kind::FAIL),
+        Message::ReplJob { no_reply, .. } => {
+            Envelope { message_flags: u8::from(*no_reply) * flag::NOREPLY, ..plain(kind::REPLJOB) }
+        }
+        Message::Notice { notice: Notice::Queued { counts, .. }, .. } => {
+            Envelope { message_flags: count_flags(*counts), ..plain(kind::QUEUED) }
+        }
+        Message::Notice { notice, .. } => plain(notice.kind()),
+        Message::NeedJobs { .. } => plain(kind::NEEDJOBS),
+        Message::YourJobs { .. } => plain(kind::YOURJOBS),
+        Message::Pause { .. } => plain(kind::PAUSE),
+        Message::Holders { .. } | Message::HaveJobs { .. } => return None,
+    })
+}
+
+fn heartbeat(message_type: u16, gossip: &[Gossip]) -> Envelope {
+    let count = u16::try_from(gossip.len()).expect("a node table has fewer than 65,536 rows");
+    Envelope { count, ..plain(message_type) }
 }
 
 impl Notice {
+    pub(super) fn kind(self) -> u16 {
+        match self {
+            Notice::GotJob => kind::GOTJOB,
+            Notice::Enqueue { .. } => kind::ENQUEUE,
+            Notice::Queued { .. } => kind::QUEUED,
+            Notice::SetAck { .. } => kind::SETACK,
+            Notice::WillQueue => kind::WILLQUEUE,
+            Notice::GotAck { .. } => kind::GOTACK,
+            Notice::DelJob => kind::DELJOB,
+            Notice::Working => kind::WORKING,
+        }
+    }
+
     /// What stands behind the job ID.
     fn aux(self) -> u32 {
         match self {
@@ -46,64 +117,6 @@ impl Notice {
             _ => 0,
         }
     }
-
-    fn kind_and_flags(self) -> (u16, u8) {
-        match self {
-            Notice::GotJob => (kind::GOTJOB, 0),
-            Notice::Enqueue { .. } => (kind::ENQUEUE, 0),
-            Notice::Queued { counts, .. } => (kind::QUEUED, count_flags(counts)),
-            Notice::SetAck { .. } => (kind::SETACK, 0),
-            Notice::WillQueue => (kind::WILLQUEUE, 0),
-            Notice::GotAck { .. } => (kind::GOTACK, 0),
-            Notice::DelJob => (kind::DELJOB, 0),
-            Notice::Working => (kind::WORKING, 0),
-        }
-    }
-}
-
-impl Message<'_> {
-    /// Length of the message's frame.
-    pub fn encoded_len(&self) -> usize {
-        HEADER_LEN
-            + match self {
-                Message::Ping { gossip } | Message::Pong { gossip } | Message::Meet { gossip } => {
-                    gossip.len() * GOSSIP_LEN
-                }
-                Message::Fail { .. } => NodeId::TEXT_LEN,
-                Message::ReplJob { job, .. } => 8 + job.encoded_len(),
-                Message::YourJobs { jobs } => 8 + jobs.iter().map(JobImage::encoded_len).sum::<usize>(),
-                Message::NeedJobs { queue, .. } | Message::Pause { queue, .. } => 8 + queue.len(),
-                Message::Notice { .. } => JobId::TEXT_LEN + 4,
-                Message::Holders { .. } | Message::HaveJobs { .. } => {
-                    panic!("RC1 has no {}", self.name())
-                }
-            }
-    }
-
-    fn envelope(&self) -> Envelope {
-        let (message_type, message_flags) = match self {
-            Message::Ping { .. } => (kind::PING, 0),
-            Message::Pong { .. } => (kind::PONG, 0),
-            Message::Meet { .. } => (kind::MEET, 0),
-            Message::Fail { .. } => (kind::FAIL, 0),
-            Message::ReplJob { no_reply, .. } => (kind::REPLJOB, u8::from(*no_reply) * flag::NOREPLY),
-            Message::Notice { notice, .. } => notice.kind_and_flags(),
-            Message::NeedJobs { .. } => (kind::NEEDJOBS, 0),
-            Message::YourJobs { .. } => (kind::YOURJOBS, 0),
-            Message::Pause { .. } => (kind::PAUSE, 0),
-            Message::Holders { .. } | Message::HaveJobs { .. } => panic!("RC1 has no {}", self.name()),
-        };
-        let gossip = match self {
-            Message::Ping { gossip } | Message::Pong { gossip } | Message::Meet { gossip } => gossip.len(),
-            _ => 0,
-        };
-        let count = u16::try_from(gossip).expect("a tenth of the node table is less than 65,536 entries");
-        Envelope { message_type, count, message_flags }
-    }
-}
-
-fn count_flags(counts: Counts) -> u8 {
-    (u8::from(counts.nack) * flag::INCR_NACKS) | (u8::from(counts.delivery) * flag::INCR_DELIV)
 }
 
 /// RC1 makes milliseconds of the seconds in 32 bits: longer delays would wrap.
@@ -111,19 +124,17 @@ fn seconds(span: Span32) -> u32 {
     span.millis().secs_ceil().min(u64::from(JobImage::MAX_SPAN_SECS)) as u32
 }
 
-fn encode_gossip(entry: &Gossip, out: &mut Vec<u8>) {
+fn encode_gossip(entry: &Gossip, reader: Reader, out: &mut Vec<u8>) {
     out.extend_from_slice(&entry.node.text());
     out.extend_from_slice(&entry.ping_sent.to_be_bytes());
     out.extend_from_slice(&entry.pong_received.to_be_bytes());
-    let mut ip = [0; IP_LEN];
-    if let Some(address) = entry.ip {
-        write!(&mut ip[..IP_LEN - 1], "{address}").expect("addresses have at most 45 characters");
-    }
-    out.extend_from_slice(&ip);
+    out.extend_from_slice(&ip_field(entry.ip));
     out.extend_from_slice(&entry.port.to_be_bytes());
     // An RC1 node aborts when flags are set, but none that it has a name for. `NodeFlags` knows no others.
     out.extend_from_slice(&entry.flags.bits().to_be_bytes());
-    out.extend_from_slice(&[0; 6]);
+    let bus_port = entry.bus_port.filter(|_| reader == Reader::Capable);
+    out.extend_from_slice(&bus_port.unwrap_or(0).to_be_bytes());
+    out.extend_from_slice(&[0; 4]);
 }
 
 fn encode_jobs(jobs: &[JobImage<'_>], form: Form, out: &mut Vec<u8>) {
@@ -131,7 +142,7 @@ fn encode_jobs(jobs: &[JobImage<'_>], form: Form, out: &mut Vec<u8>) {
     assert!((1..=MAX_JOBS).contains(&count), "{count} jobs in one message");
     let len: usize = jobs.iter().map(JobImage::encoded_len).sum();
     out.extend_from_slice(&count.to_be_bytes());
-    out.extend_from_slice(&(len as u32).to_be_bytes());
+    out.extend_from_slice(&u32::try_from(len).expect("less than MAX_FRAME_LEN").to_be_bytes());
     jobs.iter().for_each(|job| job.encode(form, out));
 }
 

@@ -23,6 +23,13 @@ pub enum BusError {
     },
     /// Another version of the protocol.
     Version(u16),
+    /// The frame was damaged on its way.
+    Checksum {
+        /// What the sender wrote.
+        said: u16,
+        /// What the frame gives.
+        computed: u16,
+    },
     /// A message of a type that this node does not know.
     UnknownType(u16),
     /// The frame's length is not that of a message of its type with its counts.
@@ -40,13 +47,48 @@ pub enum BusError {
     JobCount(u32),
     /// A job in the message cannot be read.
     Image(ImageError),
+    /// A message in a batch cannot be read, and so none of those behind it.
+    InBatch {
+        /// Its kind: a type, or what only batches have.
+        kind: u8,
+        /// Where in the frame it begins.
+        at: usize,
+        /// What is wrong.
+        fault: BatchFault,
+    },
+}
+
+/// What can be wrong with a message in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchFault {
+    /// The frame ends within it.
+    Cut,
+    /// This node does not know its kind.
+    Kind,
+    /// A number has more bits than its place allows.
+    Number,
+    /// A part is longer than any can be.
+    TooLong {
+        /// Which part.
+        part: &'static str,
+        /// How long it is said to be.
+        len: u64,
+    },
+    /// No jobs in it, or more than anyone asks for.
+    JobCount(u64),
 }
 
 impl BusError {
-    /// Whether the link must be closed, because it is not known any more where the next frame begins. After any
-    /// other error the frame is dropped and the link stays.
+    /// Whether the link must be closed, because it is not known any more where the next frame begins: a damaged
+    /// frame may be damaged in its length. After any other error the frame is dropped and the link stays.
     pub const fn closes_link(self) -> bool {
-        matches!(self, BusError::Signature | BusError::FrameTooShort { .. } | BusError::FrameTooLong { .. })
+        matches!(
+            self,
+            BusError::Signature
+                | BusError::FrameTooShort { .. }
+                | BusError::FrameTooLong { .. }
+                | BusError::Checksum { .. }
+        )
     }
 }
 
@@ -58,6 +100,9 @@ impl fmt::Display for BusError {
             BusError::FrameTooLong { len, limit } => {
                 write!(f, "a frame of {len} bytes, longer than the {limit} that are taken")
             }
+            BusError::Checksum { said, computed } => {
+                write!(f, "a damaged frame: its checksum is {said:04x}, not {computed:04x}")
+            }
             BusError::Version(version) => write!(f, "version {version} of the protocol"),
             BusError::UnknownType(number) => write!(f, "a message of the unknown type {number}"),
             BusError::Length { message_type, len } => {
@@ -68,6 +113,21 @@ impl fmt::Display for BusError {
             BusError::JobId(JobIdError::Unknowable) => f.write_str("a job ID that no node makes"),
             BusError::JobCount(count) => write!(f, "{count} jobs in one message"),
             BusError::Image(error) => error.fmt(f),
+            BusError::InBatch { kind, at, fault } => {
+                write!(f, "a message of kind {kind} at byte {at} of a batch: {fault}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for BatchFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BatchFault::Cut => f.write_str("cut off by the end of the frame"),
+            BatchFault::Kind => f.write_str("unknown"),
+            BatchFault::Number => f.write_str("a number in it is too large"),
+            BatchFault::TooLong { part, len } => write!(f, "its {part} has a length of {len}"),
+            BatchFault::JobCount(count) => write!(f, "{count} jobs in it"),
         }
     }
 }

@@ -8,10 +8,8 @@ use crate::types::limits::MAX_BULK_LEN;
 /// Longest frame that this server sends, and the longest that it takes unless told otherwise: 1040 MiB.
 ///
 /// RC1 knows no limit. This one lets pass every single job whose queue name and body are as long as clients can
-/// make them; whoever hands over several must see that they fit ([`Message::encoded_len`]). A link cannot make
-/// the server reserve so much: memory is taken as bytes arrive.
-///
-/// [`Message::encoded_len`]: super::Message::encoded_len
+/// make them; [`FrameWriter`](super::FrameWriter) distributes several over frames that fit. A link cannot make the
+/// server reserve so much: memory is taken as bytes arrive.
 pub const MAX_FRAME_LEN: usize = 2 * MAX_BULK_LEN + 16 * 1024 * 1024;
 
 const _: () = assert!(MAX_FRAME_LEN < u32::MAX as usize);

@@ -5,24 +5,32 @@
 //! | 0      | 4    | signature `DbuZ`                                                  |
 //! | 4      | 4    | length of the frame, this header included                         |
 //! | 8      | 2    | version, 1                                                        |
-//! | 10     | 2    | 0                                                                 |
+//! | 10     | 2    | [`checksum`](super::checksum), inverted                           |
 //! | 12     | 2    | type of the message                                               |
 //! | 14     | 2    | number of gossip entries                                          |
 //! | 16     | 40   | node ID of the sender                                             |
-//! | 56     | 46   | 0                                                                 |
+//! | 56     | 46   | announced address: text, filled up with at least one zero, else 0 |
 //! | 102    | 4    | marker of nodes that know more than RC1, else 0                   |
 //! | 106    | 4    | what they know: [`Features`]                                      |
-//! | 110    | 26   | 0, reserved for a sequence number and a tag                       |
+//! | 110    | 24   | 0, reserved for a sequence number and a tag                       |
+//! | 134    | 2    | checksum                                                          |
 //! | 136    | 2    | client port of the sender                                         |
 //! | 138    | 2    | flags of the sender; only LEAVING is read                         |
-//! | 140    | 1    | 0                                                                 |
-//! | 141    | 3    | flags of the message in the first byte, the others 0              |
+//! | 140    | 1    | sign that there is a checksum                                     |
+//! | 141    | 1    | flags of the message                                              |
+//! | 142    | 2    | announced bus port, else 0                                        |
 //!
-//! Where RC1 sends zeros that it never reads, this reads nothing either, the marker and the features apart.
+//! The announcement (address, marker, features, bus port) is sent to everybody in PING, PONG and MEET: RC1 skips
+//! these bytes. To peers that announced themselves it is sent in batches, too, which are told from other frames of
+//! their type by the marker. It is read behind the marker only. Where RC1 sends zeros that it never reads, nothing
+//! else is read here, either.
 
+use std::io::Write as _;
 use std::net::IpAddr;
 
 use super::error::BusError;
+use super::frame::MAX_FRAME_LEN;
+use super::message::{IP_LEN, LAST_TYPE, kind};
 use super::nodes_conf::NodeFlags;
 use crate::types::NodeId;
 
@@ -40,15 +48,18 @@ const MARKER: [u8; 4] = *b"DqF1";
 pub struct Header {
     /// The sender's identity. Nothing vouches for it.
     pub sender: NodeId,
-    /// The address at which it wants to be reached, if that is not the one its links come from. RC1 does not read it.
+    /// The address at which it wants to be reached, if that is not the one its links come from.
+    ///
+    /// This, the bus port and the features are announced in PING, PONG, MEET and batches, and by a node that has
+    /// features; in other messages they are `None` whoever the sender is.
     pub ip: Option<IpAddr>,
     /// The port where it serves clients.
     pub port: u16,
-    /// The bus port, if it is not 10000 above the client port. RC1 does not read it.
+    /// The bus port, if it is not 10000 above the client port; not 0.
     pub bus_port: Option<u16>,
     /// Whether it is leaving the cluster. RC1 looks at this in PING, PONG and MEET only.
     pub leaving: bool,
-    /// What it understands beyond RC1's protocol; `None` if it is an RC1 node.
+    /// What it understands beyond RC1's protocol; `None` if it announces nothing, as an RC1 node.
     pub features: Option<Features>,
 }
 
@@ -92,31 +103,39 @@ pub(super) struct Envelope {
     pub(super) message_flags: u8,
 }
 
+impl Envelope {
+    /// Whether the sender announces itself with such messages.
+    fn announces(self) -> bool {
+        matches!(self.message_type, kind::PING | kind::PONG | kind::MEET | kind::BATCH)
+    }
+}
+
 impl Header {
-    /// Appends the header of a frame of `len` bytes.
-    pub(super) fn encode(&self, len: u32, envelope: Envelope, out: &mut Vec<u8>) {
+    /// Appends the header of a frame whose length is not known yet, and tells where it begins. To be completed with
+    /// [`set_len`].
+    pub(super) fn encode(&self, envelope: Envelope, out: &mut Vec<u8>) -> usize {
         let start = out.len();
+        let mut bytes = [0; HEADER_LEN];
         let mut flags = NodeFlags::MYSELF;
         flags.set(NodeFlags::LEAVING, self.leaving);
-        out.extend_from_slice(&SIGNATURE);
-        out.extend_from_slice(&len.to_be_bytes());
-        for field in [VERSION, 0, envelope.message_type, envelope.count] {
-            out.extend_from_slice(&field.to_be_bytes());
+        put(&mut bytes, 0, SIGNATURE);
+        put(&mut bytes, 8, VERSION.to_be_bytes());
+        put(&mut bytes, 12, envelope.message_type.to_be_bytes());
+        put(&mut bytes, 14, envelope.count.to_be_bytes());
+        put(&mut bytes, 16, self.sender.text());
+        put(&mut bytes, 136, self.port.to_be_bytes());
+        put(&mut bytes, 138, flags.bits().to_be_bytes());
+        bytes[141] = envelope.message_flags;
+        if let Some(features) = self.features
+            && envelope.announces()
+        {
+            put(&mut bytes, 56, ip_field(self.ip));
+            put(&mut bytes, 102, MARKER);
+            put(&mut bytes, 106, features.0.to_be_bytes());
+            put(&mut bytes, 142, self.bus_port.unwrap_or(0).to_be_bytes());
         }
-        out.extend_from_slice(&self.sender.text());
-        out.extend_from_slice(&[0; 46]);
-        match self.features {
-            Some(features) => {
-                out.extend_from_slice(&MARKER);
-                out.extend_from_slice(&features.0.to_be_bytes());
-            }
-            None => out.extend_from_slice(&[0; 8]),
-        }
-        out.extend_from_slice(&[0; 26]);
-        out.extend_from_slice(&self.port.to_be_bytes());
-        out.extend_from_slice(&flags.bits().to_be_bytes());
-        out.extend_from_slice(&[0, envelope.message_flags, 0, 0]);
-        assert_eq!(out.len() - start, HEADER_LEN);
+        out.extend_from_slice(&bytes);
+        start
     }
 
     /// Reads a header whose signature and length were checked.
@@ -124,26 +143,66 @@ impl Header {
     /// An unknown type is told before an unknown kind of sender: it is what a newer peer may rightly send.
     pub(super) fn decode(bytes: &[u8; HEADER_LEN]) -> Result<(Header, Envelope), BusError> {
         let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
-        if word(8) != VERSION {
-            return Err(BusError::Version(word(8)));
-        }
         let envelope = Envelope { message_type: word(12), count: word(14), message_flags: bytes[141] };
-        if envelope.message_type > super::message::LAST_TYPE {
+        if envelope.message_type > LAST_TYPE {
             return Err(BusError::UnknownType(envelope.message_type));
+        }
+        let features = read_features(&bytes[102..110]).filter(|_| envelope.announces());
+        if envelope.message_type == kind::BATCH && features.is_none() {
+            return Err(BusError::UnknownType(kind::BATCH));
         }
         let header = Header {
             sender: NodeId::parse(&bytes[16..56]).ok_or(BusError::NodeId)?,
-            ip: None,
+            ip: features.and_then(|_| read_ip(&bytes[56..][..IP_LEN])),
             port: word(136),
-            bus_port: None,
+            bus_port: features.and_then(|_| read_port(word(142))),
             leaving: NodeFlags::from_bits(word(138)).has(NodeFlags::LEAVING),
-            features: read_features(&bytes[102..110]),
+            features,
         };
         Ok((header, envelope))
     }
 }
 
+/// Says in a frame that ends with `out` how long it is.
+pub(super) fn set_len(start: usize, out: &mut [u8]) {
+    let len = out.len() - start;
+    assert!(len <= MAX_FRAME_LEN, "a frame of {len} bytes");
+    out[start + 4..start + 8].copy_from_slice(&(len as u32).to_be_bytes());
+}
+
+/// Refuses another version, in which nothing else may be where it is here.
+pub(super) fn check_version(bytes: &[u8; HEADER_LEN]) -> Result<(), BusError> {
+    match u16::from_be_bytes([bytes[8], bytes[9]]) {
+        VERSION => Ok(()),
+        other => Err(BusError::Version(other)),
+    }
+}
+
+fn put<const N: usize>(bytes: &mut [u8; HEADER_LEN], at: usize, field: [u8; N]) {
+    bytes[at..at + N].copy_from_slice(&field);
+}
+
 fn read_features(bytes: &[u8]) -> Option<Features> {
     let bits = bytes.strip_prefix(&MARKER)?.first_chunk()?;
     Some(Features(u32::from_be_bytes(*bits)))
+}
+
+/// A port that is announced; 0 announces none.
+pub(super) fn read_port(field: u16) -> Option<u16> {
+    (field != 0).then_some(field)
+}
+
+/// An address as text.
+pub(super) fn ip_field(ip: Option<IpAddr>) -> [u8; IP_LEN] {
+    let mut field = [0; IP_LEN];
+    if let Some(address) = ip {
+        write!(&mut field[..IP_LEN - 1], "{address}").expect("addresses have at most 45 characters");
+    }
+    field
+}
+
+/// An address must be ended by a zero byte; what follows that is ignored.
+pub(super) fn read_ip(field: &[u8]) -> Option<IpAddr> {
+    let end = field.iter().position(|byte| *byte == 0)?;
+    std::str::from_utf8(&field[..end]).ok()?.parse().ok()
 }

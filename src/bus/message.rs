@@ -57,7 +57,7 @@ pub enum Message<'a> {
     },
     /// "Here are some jobs for your clients."
     YourJobs {
-        /// The jobs, at least one and at most [`MAX_JOBS`].
+        /// The jobs, at least one; [`MAX_JOBS`] at most are sent in one message, the others in more.
         jobs: Vec<JobImage<'a>>,
     },
     /// "Pause this queue", or go on with it.
@@ -198,10 +198,15 @@ pub(super) mod kind {
     pub(in crate::bus) const YOURJOBS: u16 = 13;
     pub(in crate::bus) const WORKING: u16 = 14;
     pub(in crate::bus) const PAUSE: u16 = 15;
+    // RC1 knows no others.
+    pub(in crate::bus) const BATCH: u16 = 16;
+    // Inside a batch only.
+    pub(in crate::bus) const HOLDERS: u16 = 17;
+    pub(in crate::bus) const HAVEJOBS: u16 = 18;
 }
 
-/// The highest type that RC1 knows.
-pub(super) const LAST_TYPE: u16 = kind::PAUSE;
+/// The highest type of a frame.
+pub(super) const LAST_TYPE: u16 = kind::BATCH;
 
 /// Flags of messages (cluster-bus.md 3.2).
 pub(super) mod flag {
@@ -216,7 +221,7 @@ pub(super) const PAUSE_OUTPUT: u32 = 2;
 
 /// Length of a gossip entry.
 pub(super) const GOSSIP_LEN: usize = 104;
-/// Length of an address in a gossip entry, with the zero byte that must end it.
+/// Length of an address in a header or a gossip entry, with the zero byte that must end it.
 pub(super) const IP_LEN: usize = 46;
 
 impl Message<'_> {

@@ -61,18 +61,26 @@ fn notice(notice: Notice) -> Message<'static> {
     Message::Notice { job: job_id(), notice }
 }
 
+fn written(features: Option<Features>, header: &Header, messages: &[Message<'_>]) -> Vec<u8> {
+    let mut writer = FrameWriter::new();
+    writer.set_features(features);
+    messages.iter().for_each(|message| assert!(writer.push(header, message, NOW)));
+    writer.bytes().to_vec()
+}
+
 fn frame(message: &Message<'_>) -> Vec<u8> {
-    let mut out = Vec::new();
-    encode(&header(), message, NOW, &mut out);
-    out
+    written(None, &header(), std::slice::from_ref(message))
 }
 
 fn message(frame: &[u8]) -> Message<'_> {
-    decode(frame, NOW).unwrap_or_else(|error| panic!("{error}")).1
+    let mut messages = decode(frame, NOW).unwrap_or_else(|error| panic!("{error}")).1;
+    let message = messages.next().expect("a message").unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(messages.next(), None);
+    message
 }
 
 fn refusal(frame: &[u8]) -> BusError {
-    decode(frame, NOW).expect_err("a bad frame")
+    decode(frame, NOW).map(|_| ()).expect_err("a bad frame")
 }
 
 fn put(frame: &mut [u8], at: usize, number: u32) {
@@ -197,31 +205,78 @@ fn an_address_is_read_up_to_its_zero_byte_or_not_at_all() {
 }
 
 #[test]
-fn features_are_announced_behind_a_marker_in_bytes_that_rc1_does_not_read() {
+fn a_node_announces_itself_in_bytes_that_rc1_does_not_read() {
     let features = Some(Features::from_bits(0x8000_0001));
-    let mut bytes = Vec::new();
+    let ip: Option<IpAddr> = Some("2001:db8::7".parse().expect("an address"));
+    let told = Header { features, ip, bus_port: Some(0x1234), ..header() };
     let message = Message::Ping { gossip: Vec::new() };
-    encode(&Header { features, ..header() }, &message, NOW, &mut bytes);
+    let bytes = written(None, &told, std::slice::from_ref(&message));
     let mut silent = frame(&message);
-    assert!(bytes[..102] == silent[..102] && bytes[110..] == silent[110..]);
+    let (text, zeros) = bytes[56..102].split_at(11);
+    assert!(text == b"2001:db8::7" && zeros == [0; 35], "{zeros:?}");
     assert_eq!(bytes[102..110], *b"DqF1\x80\0\0\x01");
-    assert_eq!(decode(&bytes, NOW).expect("a frame").0.features, features);
-    // Bits behind another marker, or behind none, mean nothing.
+    assert_eq!(bytes[142..144], [0x12, 0x34]);
+    assert!(bytes[..56] == silent[..56] && bytes[110..142] == silent[110..142]);
+    assert_eq!(decode(&bytes, NOW).expect("a frame").0, told);
+    // Behind another marker, or behind none, nothing is read.
+    silent[56..64].copy_from_slice(b"10.0.0.1");
     silent[106..110].fill(0xff);
-    assert_eq!(decode(&silent, NOW).expect("a frame").0.features, None);
+    silent[142..144].fill(0xff);
+    assert_eq!(decode(&silent, NOW).expect("a frame").0, header());
     silent[102..106].copy_from_slice(b"DqF2");
-    assert_eq!(decode(&silent, NOW).expect("a frame").0.features, None);
+    assert_eq!(decode(&silent, NOW).expect("a frame").0, header());
     assert!(Features::from_bits(3).contains(Features::from_bits(2)));
     assert!(!Features::NONE.contains(Features::from_bits(2)));
 }
 
 #[test]
-fn the_version_is_looked_at_first_then_the_type_then_the_sender() {
+fn only_heartbeats_and_batches_announce() {
+    let told = Header { features: Some(Features::OURS), bus_port: Some(1), ..header() };
+    for (said, announces) in [
+        (Message::Ping { gossip: Vec::new() }, true),
+        (Message::Pong { gossip: Vec::new() }, true),
+        (Message::Meet { gossip: Vec::new() }, true),
+        (Message::Fail { node: told.sender }, false),
+        (notice(Notice::GotJob), false),
+    ] {
+        for peer in [None, Some(Features::NONE), Some(Features::OURS)] {
+            let mut bytes = written(peer, &told, std::slice::from_ref(&said));
+            let announces = announces || peer == Some(Features::OURS);
+            let expected = if announces { told } else { header() };
+            assert_eq!(decode(&bytes, NOW).expect("a frame").0, expected, "{said:?}");
+            if !announces {
+                // Nor is it read there.
+                bytes[102..106].copy_from_slice(b"DqF1");
+                assert_eq!(decode(&bytes, NOW).expect("a frame").0, expected, "{said:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_bus_port_of_another_is_told_to_those_who_announced_something_and_believed_from_them() {
+    let entry = Gossip { bus_port: Some(0x1234), ..gossip("10.0.0.1") };
+    let told = Message::Pong { gossip: vec![entry] };
+    let untold = Message::Pong { gossip: vec![gossip("10.0.0.1")] };
+    let announcing = Header { features: Some(Features::NONE), ..header() };
+    let to_rc1 = written(None, &announcing, std::slice::from_ref(&told));
+    assert_eq!(to_rc1[BODY + 98..], [0; 6]);
+    assert_eq!(message(&to_rc1), untold);
+    let to_ours = written(Some(Features::NONE), &announcing, std::slice::from_ref(&told));
+    assert_eq!(to_ours[BODY + 98..], [0x12, 0x34, 0, 0, 0, 0]);
+    assert_eq!(message(&to_ours), told);
+    assert_eq!(message(&written(Some(Features::NONE), &header(), &[told])), untold);
+}
+
+#[test]
+fn the_version_is_looked_at_first_then_the_checksum_then_the_type_then_the_sender() {
     let mut bytes = frame(&Message::Ping { gossip: Vec::new() });
     bytes[16] = b'X';
     assert_eq!(refusal(&bytes), BusError::NodeId);
-    bytes[13] = 16;
-    assert_eq!(refusal(&bytes), BusError::UnknownType(16));
+    bytes[13] = 17;
+    assert_eq!(refusal(&bytes), BusError::UnknownType(17));
+    bytes[140] = 0xc5;
+    assert!(matches!(refusal(&bytes), BusError::Checksum { said: 0, .. }));
     bytes[9] = 2;
     assert_eq!(refusal(&bytes), BusError::Version(2));
 }
@@ -232,12 +287,14 @@ fn only_errors_of_framing_close_the_link() {
         BusError::Signature,
         BusError::FrameTooShort { len: 8 },
         BusError::FrameTooLong { len: 1001, limit: 1000 },
+        BusError::Checksum { said: 1, computed: 2 },
     ] {
         assert!(error.closes_link(), "{error}");
     }
     for error in [
         BusError::Version(2),
-        BusError::UnknownType(16),
+        BusError::UnknownType(17),
+        BusError::InBatch { kind: 4, at: 144, fault: BatchFault::Cut },
         BusError::Length { message_type: 3, len: 144 },
         BusError::NodeId,
         BusError::JobId(JobIdError::BadShape),

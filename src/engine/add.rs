@@ -2,39 +2,65 @@
 
 use rand::Rng as _;
 
+use super::effect::Effects;
+use super::input::ClientId;
 use super::job::{Job, JobIndex};
 use super::memory::MemoryLevel;
 use super::reply::{Refusal, Reply};
-use super::request::AddJob;
-use super::{Engine, NameId, requeue};
+use super::request::{AddJob, JobState, Replication};
+use super::{Engine, NameId};
 use crate::types::{Ctime, JobId, Millis, NodeIndex, NodeSet, Span32, limits};
 
 impl Engine {
-    pub(super) fn add_job(&mut self, request: AddJob<'_>) -> Reply {
+    pub(super) fn add_job(&mut self, client: ClientId, request: AddJob<'_>, out: &mut Effects) {
         let retry = request.retry.unwrap_or_else(|| default_retry(request.ttl));
         let replicate = request.replicate.unwrap_or_else(|| self.nodes.default_replicate());
         if let Err(refusal) = self.check_add(&request, retry, replicate) {
-            return Reply::Refused(refusal);
+            return out.reply(client, Reply::Refused(refusal));
         }
-        let (expires_at, delay) = (self.now + request.ttl, request.delay);
+        let (timeout, replication) = (request.timeout, request.replication);
+        let external = self.keeps_no_copies();
+        let index = self.make_job(request, retry, replicate, external);
+        if (replicate > 1 || external) && replication == Replication::Sync {
+            self.set_state(index, JobState::WaitReplication);
+            return self.wait_for_copies(index, client, timeout, out);
+        }
+        let id = self.jobs[index].id;
+        if external {
+            self.copy_in_background(index, out);
+            self.set_free_elsewhere(index, self.jobs[index].delivered, out);
+            self.forget(index);
+        } else {
+            self.start(index, out);
+            if replicate > 1 {
+                self.copy_in_background(index, out);
+            }
+        }
+        out.reply(client, Reply::JobId(id));
+    }
+
+    fn make_job(&mut self, request: AddJob<'_>, retry: Span32, replicate: u16, external: bool) -> JobIndex {
+        let expires_at = self.now + request.ttl;
         let (ctime, name) = (self.new_ctime(), self.queues.intern(request.queue));
         let (random_id, body) = (self.random_job_id(request.ttl, !retry.is_zero()), request.body.into_body());
+        let holders = if external { NodeSet::EMPTY } else { NodeSet::only(NodeIndex::MYSELF) };
         let index = self.jobs.insert_own(random_id, |id| Job {
             expires_at,
-            delivered: NodeSet::only(NodeIndex::MYSELF),
-            delay,
+            delivered: holders,
+            confirmed: holders,
+            delay: request.delay,
             retry,
             replicate: u8::try_from(replicate).unwrap_or(u8::MAX),
             ..Job::new(id, ctime, name, body)
         });
         self.account_for(index);
-        if delay.is_zero() {
-            self.enqueue(index, requeue::Cause::First);
-        } else {
-            self.jobs[index].requeue_at = self.now + delay.millis();
-            self.wake_in_time(index);
-        }
-        Reply::JobId(self.jobs[index].id)
+        self.wake_in_time(index);
+        index
+    }
+
+    /// Whether this node keeps no copies of new jobs, only asks others to (job-lifecycle.md 7).
+    fn keeps_no_copies(&self) -> bool {
+        self.nodes.is_leaving() || self.memory_level() >= MemoryLevel::High
     }
 
     /// The checks after those of form; the first that fails decides (commands.md 6.2, steps 3 to 7).
@@ -56,7 +82,7 @@ impl Engine {
     /// Whether so many copies can be made. A node that leaves, or is short of memory, keeps none itself.
     fn check_copies(&self, replicate: u64) -> Result<(), Refusal> {
         let leaving = self.nodes.is_leaving();
-        let external = leaving || self.memory_level() >= MemoryLevel::High;
+        let external = self.keeps_no_copies();
         let needed = if external { replicate } else { replicate - 1 };
         let reachable = self.nodes.reachable();
         match needed <= reachable {
@@ -68,10 +94,12 @@ impl Engine {
     }
 
     /// Takes a job that is new in the table into account.
-    fn account_for(&mut self, index: JobIndex) {
+    pub(super) fn account_for(&mut self, index: JobIndex) {
         let job = &self.jobs[index];
         self.memory.add_job(job.heap_bytes());
-        self.queues.retain(job.queue);
+        if job.queue != NameId::NONE {
+            self.queues.retain(job.queue);
+        }
         self.in_state[job.state as usize] += 1;
     }
 

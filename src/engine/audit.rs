@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::Engine;
 use super::job::{JobIndex, NameId};
 use super::request::JobState;
+use super::{Engine, requeue};
+use crate::types::NodeIndex;
 
 impl Engine {
     /// Compares index, slab, lanes, timers, waiting clients and the memory account with each other.
     ///
     /// An error says which two things contradict each other; it is always a defect of the engine.
     pub fn audit(&self) -> Result<(), String> {
+        self.nodes.table.audit()?;
         self.jobs.audit()?;
         self.wheel.audit(&self.jobs)?;
         let mut jobs_of: BTreeMap<u32, u32> = BTreeMap::new();
@@ -55,12 +57,17 @@ impl Engine {
 
     fn audit_job(&self, index: JobIndex) -> Result<(), String> {
         let job = &self.jobs[index];
-        let must_wake = match job.state {
-            JobState::Active => job.expires_at.min(job.requeue_at),
-            _ => job.expires_at,
-        };
+        let must_wake = requeue::next_awake(job);
         if job.awake_at > must_wake {
             return Err(format!("job {} wakes at {:?}, not by {must_wake:?}", job.id, job.awake_at));
+        }
+        let waits = job.state == JobState::WaitReplication;
+        if waits != self.pending.is_waited_for(index) {
+            return Err(format!("job {} is {:?}, but its client disagrees", job.id, job.state));
+        }
+        let keeps_nothing = !job.delivered.contains(NodeIndex::MYSELF) && !waits && !job.is_dummy();
+        if keeps_nothing {
+            return Err(format!("job {} is held here, but not by its own list", job.id));
         }
         if job.state == JobState::Queued && self.queues.queue(job.queue).is_none() {
             return Err(format!("job {} is queued in a queue that does not exist", job.id));

@@ -12,10 +12,12 @@ use hashbrown::HashMap;
 
 use super::Engine;
 use super::effect::Effects;
+use super::federation::Need;
 use super::input::ClientId;
-use super::job::{JobFlags, JobIndex, NameId};
+use super::job::NameId;
+use super::queue_table::Queue;
 use super::reply::{Refusal, Reply};
-use super::request::{GetJob, JobState, Wait};
+use super::request::{GetJob, Wait};
 use crate::types::UnixMillis;
 
 /// A waiting client's place; a stale key hits nothing.
@@ -148,6 +150,9 @@ impl Engine {
         let mark = out.rows_mark();
         self.fetch(&request, out);
         let rows = out.rows_since(mark);
+        if !self.nodes.is_alone() {
+            self.ask_for_empty_queues(&request, out);
+        }
         if !rows.is_empty() {
             return out.reply(client, Reply::Jobs { rows, with_counters: request.with_counters });
         }
@@ -157,7 +162,20 @@ impl Engine {
             Wait::Forever => UnixMillis::NEVER,
             Wait::For(span) => self.now + span,
         };
-        self.block(client, &request, deadline);
+        self.block(client, &request, deadline, out);
+    }
+
+    /// Other nodes may have jobs for the queues in which this one found none.
+    fn ask_for_empty_queues(&mut self, request: &GetJob<'_>, out: &mut Effects) {
+        for name in request.queues.iter() {
+            let found = self.queues.find_queue(name);
+            if found.is_some_and(|(_, queue)| !queue.lanes.is_empty() && !queue.pause.output) {
+                continue;
+            }
+            let id = self.queues.intern(name);
+            self.queues.open(id, self.now);
+            self.need(id, Need::Clients, out);
+        }
     }
 
     /// Takes one job from each queue in turn, until there are enough or a round finds none.
@@ -192,6 +210,7 @@ impl Engine {
         queue.last_access = now;
         if queue.lanes.is_empty() {
             self.queues.watch_idle(name, now);
+            self.need(name, Need::ReachedZero, out);
         }
         self.delivered(index);
         let job = &self.jobs[index];
@@ -199,7 +218,7 @@ impl Engine {
         true
     }
 
-    fn block(&mut self, client: ClientId, request: &GetJob<'_>, deadline: UnixMillis) {
+    fn block(&mut self, client: ClientId, request: &GetJob<'_>, deadline: UnixMillis, out: &mut Effects) {
         let mut names: Vec<NameId> = Vec::with_capacity(request.queues.len());
         for name in request.queues.iter() {
             let id = self.queues.intern(name);
@@ -218,6 +237,9 @@ impl Engine {
             let line = &mut self.queues.open(id, self.now).line;
             line.places.push_back(key);
             line.waiting += 1;
+            if !self.nodes.is_alone() {
+                self.stay_hungry(id, out);
+            }
         }
     }
 
@@ -234,7 +256,10 @@ impl Engine {
         waiter
     }
 
-    pub(super) fn client_gone(&mut self, client: ClientId) {
+    pub(super) fn client_gone(&mut self, client: ClientId, out: &mut Effects) {
+        if let Some(job) = self.pending.job_of(client) {
+            self.abandon(job, out);
+        }
         if let Some(slot) = self.waiters.by_client.get(&client) {
             self.unblock(*slot);
         }
@@ -259,9 +284,12 @@ impl Engine {
         }
     }
 
-    /// A job stands in this queue: if a client waits for it, it is served at the end of the step.
+    /// A job stands in this queue: if a client or another node waits for it, that is seen to at the end of the step.
     pub(super) fn signal(&mut self, name: NameId) {
-        if self.queues.queue(name).is_some_and(|queue| !queue.line.is_empty()) {
+        let wanted = |queue: &Queue| {
+            !queue.line.is_empty() || queue.traffic.as_ref().is_some_and(|traffic| traffic.is_wanted())
+        };
+        if self.queues.queue(name).is_some_and(wanted) {
             self.ready.push(name);
         }
     }
@@ -272,6 +300,7 @@ impl Engine {
         while let Some(name) = self.ready.get(served).copied() {
             served += 1;
             self.serve_line(name, out);
+            self.offer(name, out);
         }
         self.ready.clear();
     }
@@ -290,19 +319,6 @@ impl Engine {
             self.hand_out(name, out);
             let rows = out.rows_since(mark);
             out.reply(waiter.client, Reply::Jobs { rows, with_counters: waiter.with_counters });
-        }
-    }
-
-    /// A job was handed out: its lease starts now (W1 of reliability.md), so that it is not queued again before
-    /// its whole retry period has passed, however long it had waited.
-    fn delivered(&mut self, index: JobIndex) {
-        let (now, jitter) = (self.now, self.jitter());
-        self.set_state(index, JobState::Active);
-        let job = &mut self.jobs[index];
-        job.flags.insert(JobFlags::DELIVERED);
-        if !job.retry.is_zero() {
-            job.requeue_at = now + job.retry.millis() + jitter;
-            self.wake_in_time(index);
         }
     }
 }

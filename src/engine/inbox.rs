@@ -31,7 +31,7 @@ impl Engine {
             Message::NeedJobs { queue, count } => self.need_jobs(sender, &queue, count, out),
             Message::YourJobs { jobs } => self.your_jobs(sender, jobs, out),
             Message::Pause { queue, input, output } => self.pause_message(&queue, input, output),
-            Message::Holders { job, nodes } => self.holders(job, &nodes),
+            Message::Holders { job, nodes } => self.holders(sender, job, &nodes, out),
             Message::HaveJobs { queue } => self.have_jobs(sender, &queue, out),
         }
     }

@@ -19,6 +19,9 @@ impl Engine {
         let queue = self.queue_name_of(job);
         let next_requeue = requeue::time_to_requeue(job, self.now);
         let life = job.expires_at.since(self.now);
+        // RC1 forgets who keeps a copy once there are enough.
+        let collects = matches!(job.state, JobState::WaitReplication | JobState::Acked);
+        let confirmed = if collects { job.confirmed } else { NodeSet::EMPTY };
         JobDetails {
             id: job.id,
             state: job.state,
@@ -30,7 +33,7 @@ impl Engine {
             nacks: job.nacks,
             additional_deliveries: job.additional_deliveries,
             nodes_delivered: self.node_ids(job.delivered),
-            nodes_confirmed: self.node_ids(job.confirmed),
+            nodes_confirmed: self.node_ids(confirmed),
             next_requeue,
             next_awake: Some(next_requeue.map_or(life, |requeue| requeue.min(life))),
             body: queue.is_some().then(|| job.body.clone()),
@@ -67,14 +70,18 @@ impl Engine {
 
     pub(super) fn queue_stat(&self, name: &[u8]) -> Reply {
         let Some((_, queue)) = self.queues.find_queue(name) else { return Reply::NoSuchQueue };
+        let traffic = queue.traffic.as_ref();
+        let import_rate = traffic.map_or(0, |traffic| traffic.import_rate(self.now));
+        let import_from = traffic.map_or(NodeSet::EMPTY, |traffic| traffic.provider_set(self.now));
+        let import_from = self.node_ids(import_from);
         Reply::Queue(Box::new(QueueDetails {
             name: name.into(),
             len: queue.lanes.len() as u64,
             age: self.now.since(queue.created),
             idle: self.now.since(queue.last_access),
             blocked: u64::from(queue.line.len()),
-            import_from: Vec::new(),
-            import_rate: 0,
+            import_from,
+            import_rate,
             jobs_in: queue.jobs_in,
             jobs_out: queue.jobs_out,
             pause: queue.pause,

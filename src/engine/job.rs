@@ -5,7 +5,7 @@
 //! each of those keeps one field here: its own `Links`, `awake_at` and `ticket`.
 
 use super::request::JobState;
-use crate::types::{Body, Ctime, JobId, NodeSet, Span32, UnixMillis};
+use crate::types::{Body, Ctime, JobId, NodeIndex, NodeSet, Span32, UnixMillis};
 
 /// A job's slot in the job table; never leaves the process. Stays the same for the job's whole life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
@@ -39,12 +39,10 @@ pub(crate) struct Job {
     pub(crate) ticket: u32,
     /// Where it is in its life.
     pub(crate) state: JobState,
-    /// What this node has told, and will tell, the others about it.
-    pub(crate) flags: JobFlags,
     /// Copies asked for; a cluster has fewer nodes than this can count.
     pub(crate) replicate: u8,
-    /// How often the collection of an acknowledged job was tried, up to a limit.
-    pub(crate) collections: u8,
+    /// What this node has told, and will tell, the others about it.
+    pub(crate) flags: JobFlags,
     /// When it goes (back) to its queue unless it is acknowledged first; NEVER: not by itself.
     pub(crate) requeue_at: UnixMillis,
     /// When it is forgotten, acknowledged or not.
@@ -93,7 +91,6 @@ impl Job {
             links: Links::NONE,
             ticket: Job::NO_TICKET,
             replicate: 1,
-            collections: 0,
             nacks: 0,
             additional_deliveries: 0,
             state: JobState::Active,
@@ -104,6 +101,16 @@ impl Job {
     /// The sort key of queues.
     pub(crate) fn order(&self) -> (Ctime, JobId) {
         (self.ctime, self.id)
+    }
+
+    /// Whether another node may hold a copy.
+    pub(crate) fn is_shared(&self) -> bool {
+        !self.delivered.without(NodeSet::only(NodeIndex::MYSELF)).is_empty()
+    }
+
+    /// Whether the record only stands for the acknowledgement of a job that this node does not know.
+    pub(crate) fn is_dummy(&self) -> bool {
+        self.queue == NameId::NONE && self.delivered.is_empty()
     }
 
     /// What the job counts against the memory limit, in bytes: record, body, index and queue entry.
@@ -144,11 +151,12 @@ impl Links {
     pub(super) const NONE: Links = Links { prev: Links::END, next: Links::END };
 }
 
-/// What a node has told, and will tell, the others about a job. The bits of cluster-bus.md 7.3.
+/// What a node has told, and will tell, the others about a job, and what it notes for itself.
 ///
-/// Bits without a name are kept and sent on, as RC1 does.
+/// The low byte are the bits of cluster-bus.md 7.3; those without a name are kept and sent on, as RC1 does. The
+/// high byte never leaves the node: three flags, and a counter of four bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct JobFlags(pub(crate) u8);
+pub(crate) struct JobFlags(u16);
 
 impl JobFlags {
     /// No flag.
@@ -157,8 +165,37 @@ impl JobFlags {
     pub(crate) const ANNOUNCED: JobFlags = JobFlags(1);
     /// Broadcast WILLQUEUE before this node next queues the job.
     pub(crate) const WARNS: JobFlags = JobFlags(2);
-    /// This node delivered the job at least once. Never sent.
+    /// An at-most-once job must not be queued here: it was delivered, or is a copy that only ENQUEUE sets free.
+    /// Of other jobs: this node delivered it at least once. Never sent.
     pub(crate) const DELIVERED: JobFlags = JobFlags(4);
+    /// A worker holds the job on behalf of this node, until its requeue time (W1 of reliability.md).
+    pub(crate) const LEASED: JobFlags = JobFlags(1 << 8);
+
+    const TRIES_SHIFT: u32 = 12;
+    /// The most that [`JobFlags::tries`] counts to.
+    pub(crate) const MAX_TRIES: u8 = 15;
+
+    /// What came in a message or from a file.
+    pub(crate) fn from_wire(bits: u8) -> JobFlags {
+        JobFlags(u16::from(bits))
+    }
+
+    /// What goes into a message: never that this node delivered the job.
+    pub(crate) fn to_wire(self) -> u8 {
+        self.0 as u8 & !(JobFlags::DELIVERED.0 as u8)
+    }
+
+    /// How often the step at hand was tried: sending copies, or collecting acknowledgements.
+    pub(crate) fn tries(self) -> u8 {
+        (self.0 >> JobFlags::TRIES_SHIFT) as u8
+    }
+
+    /// Sets [`JobFlags::tries`], which stops counting at its highest value.
+    pub(crate) fn set_tries(&mut self, tries: u8) {
+        let tries = u16::from(tries.min(JobFlags::MAX_TRIES));
+        self.0 = self.0 & !(u16::from(JobFlags::MAX_TRIES) << JobFlags::TRIES_SHIFT)
+            | tries << JobFlags::TRIES_SHIFT;
+    }
 
     /// Whether all of `flags` are set.
     pub(crate) const fn contains(self, flags: JobFlags) -> bool {
@@ -200,11 +237,16 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn flags_without_a_name_survive() {
-        let mut flags = JobFlags(0x80);
+    fn flags_without_a_name_are_sent_on_but_not_what_is_noted_here() {
+        let mut flags = JobFlags::from_wire(0x80);
         flags.insert(JobFlags::ANNOUNCED);
         assert!(flags.contains(JobFlags::ANNOUNCED) && !flags.contains(JobFlags::DELIVERED));
-        assert!(!flags.contains(JobFlags(0x81 | 4)), "all of them, not any");
-        assert_eq!(flags, JobFlags(0x81));
+        flags.insert(JobFlags::DELIVERED);
+        flags.insert(JobFlags::LEASED);
+        flags.set_tries(3);
+        assert_eq!((flags.to_wire(), flags.tries()), (0x81, 3));
+        flags.set_tries(200);
+        assert_eq!(flags.tries(), JobFlags::MAX_TRIES);
+        assert!(flags.contains(JobFlags::LEASED) && flags.contains(JobFlags::from_wire(0x85)));
     }
 }

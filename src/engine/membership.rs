@@ -9,7 +9,7 @@ use super::node_table::NodeTable;
 use super::reply::{ClusterInfo, HelloNode, Refusal, Reply};
 use super::request::ClusterRequest;
 use crate::bus::{NodeFlags, NodeLine, NodesConf};
-use crate::types::{NodeId, UnixMillis};
+use crate::types::{NodeId, NodeIndex, UnixMillis};
 use std::net::{IpAddr, SocketAddr};
 
 /// HELLO's number for a node that should be used, and for one that should not.
@@ -100,6 +100,12 @@ impl Engine {
         };
         out.reply(client, reply);
     }
+
+    pub(super) fn holder_row(&mut self, id: NodeId) -> Option<NodeIndex> {
+        self.nodes.table.find(&id)
+    }
+
+    pub(super) fn release_row(&mut self, _node: NodeIndex) {}
 
     pub(super) fn meet_seeds(&mut self, _seeds: Vec<SocketAddr>) {}
 

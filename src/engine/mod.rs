@@ -19,6 +19,7 @@ mod add;
 mod audit;
 mod awake_wheel;
 mod blocking;
+mod contest;
 mod effect;
 mod failure;
 mod federation;
@@ -44,6 +45,8 @@ mod settings;
 mod sweep;
 mod tombstones;
 
+use std::collections::BTreeSet;
+
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -56,6 +59,9 @@ use job_table::JobTable;
 use membership::Membership;
 use memory::Memory;
 use queue_table::QueueTable;
+use replication::Pending;
+use sweep::Sweep;
+use tombstones::Tombstones;
 
 pub use effect::{BodyRef, Effect, Effects, Image, Images, JobRow, Outgoing, Rows, SendTo};
 pub use input::{ClientId, Control, Input, LinkId, PeerLinkId, Via};
@@ -79,6 +85,12 @@ pub struct Engine {
     jobs: JobTable,
     queues: QueueTable,
     waiters: Waiters,
+    /// Clients that wait for the copies of their job.
+    pending: Pending,
+    /// Queues with waiting clients, by the time when they ask other nodes again.
+    hungry: BTreeSet<(UnixMillis, NameId)>,
+    tombstones: Tombstones,
+    sweep: Sweep,
     wheel: AwakeWheel,
     memory: Memory,
     /// How many jobs are in each state, by [`JobState`].
@@ -112,6 +124,10 @@ impl Engine {
             jobs: JobTable::new(table_seed),
             queues: QueueTable::new(table_seed),
             waiters: Waiters::new(table_seed),
+            pending: Pending::new(table_seed),
+            hungry: BTreeSet::new(),
+            tombstones: Tombstones::new(table_seed),
+            sweep: Sweep::default(),
             wheel: AwakeWheel::new(now),
             memory: Memory::default(),
             in_state: [0; 4],
@@ -128,7 +144,7 @@ impl Engine {
         self.now = self.now.max(now);
         match input {
             Input::Request { client, request } => self.request(client, request, out),
-            Input::ClientGone { client } => self.client_gone(client),
+            Input::ClientGone { client } => self.client_gone(client, out),
             Input::LinkUp { link } => self.link_up(link, out),
             Input::LinkDown { link } => self.link_down(link),
             Input::Message { via, header, message } => self.message(via, header, message, out),
@@ -147,19 +163,21 @@ impl Engine {
         self.now = self.now.max(now);
         for _ in 0..TIMERS_PER_ADVANCE {
             let Some(job) = self.wheel.pop_due(&mut self.jobs, self.now) else { break };
-            self.look_at(job);
+            self.look_at(job, out);
         }
         self.time_out_waiters(out);
         self.retire_idle_queues();
+        self.ask_again(out);
+        self.go_on_sweeping(out);
         self.settle(out);
     }
 
     /// When [`Engine::advance`] must be called at the latest; exact or early, never late.
     pub fn next_deadline(&self) -> Option<UnixMillis> {
-        [self.wheel.next_deadline(), self.waiters.next_deadline(), self.next_idle_check()]
-            .into_iter()
-            .flatten()
-            .min()
+        let hungry = self.hungry.first().map(|(at, _)| *at);
+        let jobs = [self.wheel.next_deadline(), self.sweep.next_deadline()];
+        let others = [self.waiters.next_deadline(), self.next_idle_check(), hungry];
+        jobs.into_iter().chain(others).flatten().min()
     }
 
     fn request(&mut self, client: ClientId, request: Request<'_>, out: &mut Effects) {
@@ -171,21 +189,22 @@ impl Engine {
             }
         }
         let reply = match request {
-            Request::AddJob(request) => self.add_job(request),
+            Request::AddJob(request) => return self.add_job(client, request, out),
             Request::GetJob(request) => return self.get_job(client, request, out),
-            Request::AckJob { ids } => self.ack_jobs(ids),
-            Request::FastAck { ids } | Request::DelJob { ids } => self.delete_jobs(ids),
-            Request::Enqueue { ids } => self.enqueue_jobs(ids, requeue::Cause::Command),
-            Request::Nack { ids } => self.enqueue_jobs(ids, requeue::Cause::Nack),
+            Request::AckJob { ids } => self.ack_jobs(ids, out),
+            Request::FastAck { ids } => self.fast_ack_jobs(ids, out),
+            Request::DelJob { ids } => self.delete_jobs(ids, out),
+            Request::Enqueue { ids } => self.enqueue_jobs(ids, requeue::Cause::Command, out),
+            Request::Nack { ids } => self.enqueue_jobs(ids, requeue::Cause::Nack, out),
             Request::Dequeue { ids } => self.dequeue_jobs(ids),
-            Request::Working { id } => self.working(id),
+            Request::Working { id } => self.working(id, out),
             Request::Show { id } => self.show(id),
             Request::QLen { queue } => self.queue_len(queue),
             Request::QPeek { queue, count } => self.peek(queue, count, out),
             Request::QStat { queue } => self.queue_stat(queue),
             Request::QScan(request) => self.scan_queues(&request),
             Request::JScan(request) => self.scan_jobs(&request),
-            Request::Pause { queue, change, broadcast: _ } => self.pause(queue, change),
+            Request::Pause { queue, change, broadcast } => self.pause(queue, change, broadcast, out),
             Request::Hello => self.hello(),
             Request::Cluster(request) => return self.cluster(client, request, out),
             Request::FlushAll => {
@@ -201,6 +220,12 @@ impl Engine {
         for client in self.waiters.drain() {
             out.reply(client, Reply::NoJob);
         }
+        for client in self.pending.drain() {
+            out.reply(client, Reply::Refused(Refusal::GoneBeforeReplicated));
+        }
+        self.hungry.clear();
+        self.tombstones.clear();
+        self.sweep.clear_jobs();
         self.wheel.clear();
         self.jobs.clear();
         self.queues.clear();
@@ -223,7 +248,9 @@ impl Engine {
         let job = self.jobs.remove(index);
         self.in_state[job.state as usize] -= 1;
         self.memory.sub_job(job.heap_bytes());
-        self.queues.release(job.queue);
+        if job.queue != NameId::NONE {
+            self.queues.release(job.queue);
+        }
     }
 
     /// How many jobs this node knows, in any state.
@@ -243,12 +270,12 @@ impl Engine {
 
     /// How many clients wait for a job, or for copies of theirs.
     pub fn blocked_count(&self) -> usize {
-        self.waiters.len()
+        self.waiters.len() + self.pending.len()
     }
 
     /// Whether this client waits for an answer.
     pub fn is_blocked(&self, client: ClientId) -> bool {
-        self.waiters.contains(client)
+        self.waiters.contains(client) || self.pending.contains(client)
     }
 
     /// This node's identity.

@@ -2,9 +2,9 @@
 
 use super::Engine;
 use super::effect::{Effect, Effects, Image, ImageFields, Outgoing, SendTo};
-use super::job::{JobFlags, JobIndex};
+use super::job::JobIndex;
 use crate::bus::{Message, Notice};
-use crate::types::{JobId, NodeIndex, NodeSet};
+use crate::types::{JobId, NodeIndex, NodeSet, Span32};
 
 impl Engine {
     /// Sends a message to one node. True if there was a link for it.
@@ -34,19 +34,18 @@ impl Engine {
         }
     }
 
-    /// Writes a job down as it is sent: with the nodes that may hold it, and what is left of its delay.
-    pub(super) fn image_of(&self, index: JobIndex, out: &mut Effects) -> Image {
+    /// Writes a job down as it is sent, with the nodes that may hold it. `delay` is how long the receiver must wait
+    /// before it may queue the job at all.
+    pub(super) fn image_of(&self, index: JobIndex, delay: Span32, out: &mut Effects) -> Image {
         let job = &self.jobs[index];
-        let mut flags = job.flags;
-        flags.remove(JobFlags::DELIVERED);
         let fields = ImageFields {
             id: job.id,
             state: job.state as u8,
-            flags: flags.0,
+            flags: job.flags.to_wire(),
             replicate: u16::from(job.replicate),
             expires_at: job.expires_at,
             ctime: job.ctime,
-            delay: job.delay,
+            delay,
             retry: job.retry,
             nacks: job.nacks,
             additional_deliveries: job.additional_deliveries,

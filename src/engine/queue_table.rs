@@ -13,6 +13,7 @@ use hashbrown::HashTable;
 use std::hash::BuildHasher as _;
 
 use super::blocking::Line;
+use super::federation::Traffic;
 use super::job::NameId;
 use super::queue::Lanes;
 use super::request::PauseState;
@@ -31,6 +32,8 @@ pub(super) struct Queue {
     pub(super) last_access: UnixMillis,
     pub(super) jobs_in: u64,
     pub(super) jobs_out: u64,
+    /// What is known about its traffic between nodes; nothing on a lone node.
+    pub(super) traffic: Option<Box<Traffic>>,
     /// When this queue is looked at as a candidate for removal, if it is.
     idle_check: Option<UnixMillis>,
 }
@@ -45,13 +48,15 @@ impl Queue {
             last_access: now,
             jobs_in: 0,
             jobs_out: 0,
+            traffic: None,
             idle_check: None,
         }
     }
 
     /// Whether nothing holds the queue but its age.
     pub(super) fn is_unused(&self) -> bool {
-        self.lanes.is_empty() && self.line.is_empty() && self.pause == PauseState::NONE
+        let hungry = self.traffic.as_ref().is_some_and(|traffic| traffic.ask_at.is_some());
+        self.lanes.is_empty() && self.line.is_empty() && self.pause == PauseState::NONE && !hungry
     }
 }
 

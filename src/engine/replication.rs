@@ -1,16 +1,374 @@
-//! Copies on other nodes.
-use super::Engine;
-use super::effect::Effects;
-use crate::types::{JobId, JobImage, NodeIndex};
+//! Copies on other nodes: REPLJOB and GOTJOB until there are as many as were asked for, further nodes when some stay
+//! silent, and giving up (job-lifecycle.md 5 to 7).
+//!
+//! While a client waits for the copies of its job, the job is in state `WaitReplication`, and its requeue time is
+//! when more is done about it: there is one clock per job.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use rand::Rng as _;
+
+use super::effect::{Effects, Outgoing};
+use super::input::ClientId;
+use super::job::{Job, JobFlags, JobIndex};
+use super::memory::MemoryLevel;
+use super::reply::{Refusal, Reply};
+use super::request::JobState;
+use super::{Engine, requeue};
+use crate::bus::Notice;
+use crate::types::{JobId, JobImage, Millis, NodeId, NodeIndex, NodeSet, Span32, UnixMillis};
+
+/// How long after the last try more nodes are asked, or the silent ones again (job-lifecycle.md 1).
+const NEXT_TRY: Millis = Millis(50);
+/// Longest time between two tries when there are no more nodes to ask. What a node that is up has not confirmed by
+/// then it has refused, and its reason takes time to pass.
+const SLOWEST_TRY: Millis = Millis(800);
+
+/// A client that waits for the copies of its job.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    client: ClientId,
+    deadline: UnixMillis,
+}
+
+/// All clients that wait for copies.
+#[derive(Debug)]
+pub(super) struct Pending {
+    by_job: HashMap<JobIndex, Waiting, FixedState>,
+    by_client: HashMap<ClientId, JobIndex, FixedState>,
+}
+
+impl Pending {
+    pub(super) fn new(seed: u64) -> Pending {
+        let hasher = FixedState::with_seed(seed);
+        Pending { by_job: HashMap::with_hasher(hasher.clone()), by_client: HashMap::with_hasher(hasher) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_job.len()
+    }
+
+    pub(super) fn contains(&self, client: ClientId) -> bool {
+        self.by_client.contains_key(&client)
+    }
+
+    pub(super) fn job_of(&self, client: ClientId) -> Option<JobIndex> {
+        self.by_client.get(&client).copied()
+    }
+
+    /// Whether a client waits for copies of the job.
+    pub(super) fn is_waited_for(&self, job: JobIndex) -> bool {
+        self.by_job.contains_key(&job)
+    }
+
+    fn insert(&mut self, job: JobIndex, waiting: Waiting) {
+        self.by_client.insert(waiting.client, job);
+        self.by_job.insert(job, waiting);
+    }
+
+    fn remove(&mut self, job: JobIndex) -> Option<ClientId> {
+        let waiting = self.by_job.remove(&job)?;
+        self.by_client.remove(&waiting.client);
+        Some(waiting.client)
+    }
+
+    /// Forgets all of them, and says who they were, in the order of their jobs' slots.
+    pub(super) fn drain(&mut self) -> Vec<ClientId> {
+        let mut jobs: Vec<JobIndex> = self.by_client.drain().map(|(_, job)| job).collect();
+        jobs.sort_unstable();
+        jobs.iter().filter_map(|job| Some(self.by_job.remove(job)?.client)).collect()
+    }
+}
+
+/// Who gets a copy when not everybody confirms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resend {
+    /// Only those who are new, and, when somebody is new, all who should know it.
+    No,
+    /// Also those who have not confirmed.
+    Unconfirmed,
+}
 
 impl Engine {
+    /// The client waits until the job, which is new in the table, has its copies.
+    pub(super) fn wait_for_copies(
+        &mut self,
+        index: JobIndex,
+        client: ClientId,
+        timeout: Millis,
+        out: &mut Effects,
+    ) {
+        let deadline = if timeout == Millis(0) { UnixMillis::NEVER } else { self.now + timeout };
+        self.pending.insert(index, Waiting { client, deadline });
+        let wanted = u32::from(self.jobs[index].replicate) - self.jobs[index].delivered.len();
+        self.send_copies(index, wanted, Resend::No, out);
+        self.plan_next_try(index);
+    }
+
+    /// Copies for a job whose producer does not wait.
+    pub(super) fn copy_in_background(&mut self, index: JobIndex, out: &mut Effects) {
+        let wanted = u32::from(self.jobs[index].replicate).saturating_sub(self.jobs[index].delivered.len());
+        self.send_copies(index, wanted, Resend::No, out);
+        self.verify_copies_later(index);
+    }
+
+    /// Copies that are missing, of a job that exists.
+    pub(super) fn copy_to_more(&mut self, index: JobIndex, missing: u32, out: &mut Effects) {
+        self.send_copies(index, missing, Resend::Unconfirmed, out);
+    }
+
+    /// Asks so many more nodes to keep a copy, as far as there are any, and tells all holders about them. True if
+    /// there were any.
+    fn send_copies(&mut self, index: JobIndex, wanted: u32, resend: Resend, out: &mut Effects) -> bool {
+        let chosen = self.choose(self.nodes.table.reachable().without(self.jobs[index].delivered), wanted);
+        let job = &mut self.jobs[index];
+        job.delivered = job.delivered.union(chosen);
+        let silent = job.delivered.without(job.confirmed);
+        let receivers = match (chosen.is_empty(), resend) {
+            (false, _) => job.delivered,
+            (true, Resend::Unconfirmed) => silent,
+            (true, Resend::No) => return false,
+        };
+        let (confirmed, delay) = (job.confirmed, self.delay_for_copies(index));
+        let receivers = receivers.intersection(self.nodes.table.linked());
+        if !receivers.is_empty() {
+            let image = self.image_of(index, delay, out);
+            for node in receivers.iter() {
+                self.send(node, Outgoing::ReplJob { image, no_reply: confirmed.contains(node) }, out);
+            }
+        }
+        !chosen.is_empty()
+    }
+
+    /// So many of the nodes, by chance.
+    fn choose(&mut self, mut nodes: NodeSet, wanted: u32) -> NodeSet {
+        while nodes.len() > wanted {
+            let nth = self.chance.next_u64() % u64::from(nodes.len());
+            let out = nodes.iter().nth(nth as usize).expect("it is below their number");
+            nodes.remove(out);
+        }
+        nodes
+    }
+
+    /// What the holder of a new copy is told as DELAY: RC1's safety net is delay and retry after reception, so for a
+    /// job that was queued already it is nothing, and else what is left.
+    fn delay_for_copies(&self, index: JobIndex) -> Span32 {
+        let job = &self.jobs[index];
+        if job.state == JobState::WaitReplication {
+            return job.delay;
+        }
+        let waits = job.state == JobState::Active && !job.flags.contains(JobFlags::ANNOUNCED);
+        if waits { Span32::new(job.requeue_at.since(self.now)) } else { Span32::ZERO }
+    }
+
+    fn plan_next_try(&mut self, index: JobIndex) {
+        let deadline = self.pending.by_job[&index].deadline;
+        let job = &mut self.jobs[index];
+        let tries = job.flags.tries();
+        job.flags.set_tries(tries + 1);
+        let candidates = self.nodes.table.reachable().without(job.delivered);
+        let pause =
+            if candidates.is_empty() { Millis((NEXT_TRY.0 << tries).min(SLOWEST_TRY.0)) } else { NEXT_TRY };
+        job.requeue_at = (self.now + pause).min(deadline);
+        self.wake_in_time(index);
+    }
+
+    /// The time of a job whose client waits has come: more nodes, or the end.
+    pub(super) fn go_on_copying(&mut self, index: JobIndex, out: &mut Effects) {
+        let deadline = self.pending.by_job[&index].deadline;
+        if self.jobs[index].requeue_at > self.now {
+            return;
+        }
+        if deadline <= self.now {
+            return self.give_up(index, Refusal::NotReplicated, out);
+        }
+        self.send_copies(index, 1, Resend::Unconfirmed, out);
+        self.plan_next_try(index);
+    }
+
+    /// The job will not come into being: its client is told, and those who may have a copy.
+    pub(super) fn give_up(&mut self, index: JobIndex, why: Refusal, out: &mut Effects) {
+        if let Some(client) = self.pending.remove(index) {
+            out.reply(client, Reply::Refused(why));
+        }
+        self.delete_everywhere(index, out);
+    }
+
+    /// The client that waits for copies has gone: nobody learns the job's ID.
+    pub(super) fn abandon(&mut self, index: JobIndex, out: &mut Effects) {
+        self.pending.remove(index);
+        self.delete_everywhere(index, out);
+    }
+
+    /// GOTJOB: a node keeps a copy.
+    pub(super) fn got_job(&mut self, sender: NodeIndex, id: JobId, out: &mut Effects) {
+        let Some(index) = self.jobs.find(&id) else { return self.answer_for_the_gone(sender, id, out) };
+        let job = &mut self.jobs[index];
+        if job.state == JobState::Acked {
+            job.delivered.insert(sender);
+            return;
+        }
+        job.delivered.insert(sender);
+        job.confirmed.insert(sender);
+        if job.state == JobState::WaitReplication && job.confirmed.len() >= u32::from(job.replicate) {
+            self.replicated(index, out);
+        }
+    }
+
+    /// There are as many copies as were asked for: the job exists from now on. It may be gone afterwards, if this
+    /// node keeps none.
+    pub(super) fn replicated(&mut self, index: JobIndex, out: &mut Effects) {
+        let client = self.pending.remove(index);
+        let id = self.jobs[index].id;
+        if !self.jobs[index].delivered.contains(NodeIndex::MYSELF) {
+            let confirmed = self.jobs[index].confirmed;
+            self.set_free_elsewhere(index, confirmed, out);
+            self.forget(index);
+        } else {
+            self.set_state(index, JobState::Active);
+            let job = &mut self.jobs[index];
+            job.flags.set_tries(0);
+            self.start(index, out);
+        }
+        if let Some(client) = client {
+            out.reply(client, Reply::JobId(id));
+        }
+    }
+
+    /// Queues a job that is new here, now or when its delay is over.
+    pub(super) fn start(&mut self, index: JobIndex, out: &mut Effects) {
+        let job = &mut self.jobs[index];
+        if job.delay.is_zero() {
+            self.enqueue(index, requeue::Cause::First, out);
+        } else {
+            job.requeue_at = job.ctime.millis().max(self.now) + job.delay.millis();
+            self.wake_in_time(index);
+        }
+    }
+
+    /// Lets one of the holders queue a job of which this node keeps no copy (job-lifecycle.md 7).
+    pub(super) fn set_free_elsewhere(&mut self, index: JobIndex, holders: NodeSet, out: &mut Effects) {
+        let linked = holders.intersection(self.nodes.table.linked());
+        let capable = linked.intersection(self.nodes.table.capable());
+        let from = if capable.is_empty() { linked } else { capable };
+        let Some(node) = self.choose(from, 1).iter().next() else { return };
+        let job = &self.jobs[index];
+        let (id, delay) = (job.id, job.delay);
+        if job.retry.is_zero() && capable.is_empty() {
+            // RC1 refuses to queue a copy of an at-most-once job, but queues one that it imports (W4).
+            let mark = out.images_mark();
+            self.image_of(index, Span32::ZERO, out);
+            let images = out.images_since(mark);
+            self.send(node, Outgoing::YourJobs { images }, out);
+        } else {
+            self.tell(node, id, Notice::Enqueue { delay }, out);
+        }
+    }
+
+    /// REPLJOB: another node wants a copy to be kept here.
     pub(super) fn repl_job(
         &mut self,
-        _sender: NodeIndex,
-        _job: JobImage<'_>,
-        _no_reply: bool,
-        _out: &mut Effects,
+        sender: NodeIndex,
+        image: JobImage<'_>,
+        no_reply: bool,
+        out: &mut Effects,
     ) {
+        // Silence makes the other node ask somebody else.
+        if self.memory_level() >= MemoryLevel::High || self.nodes.is_leaving() || image.expires_at <= self.now
+        {
+            return;
+        }
+        if self.queues.find_queue(&image.queue).is_some_and(|(_, queue)| queue.pause.input) {
+            return;
+        }
+        let id = image.id;
+        match self.jobs.find(&id) {
+            Some(index) => self.learn_holders(index, &image.nodes, out),
+            None if self.tombstones.contains(&id, self.now) => {
+                return self.answer_for_the_gone(sender, id, out);
+            }
+            None => self.keep_copy(image),
+        }
+        if !no_reply {
+            self.tell(sender, id, Notice::GotJob, out);
+        }
+        if let Some(index) = self.jobs.find(&id)
+            && self.jobs[index].state == JobState::Acked
+        {
+            self.tell_of_ack(sender, index, out);
+        }
     }
-    pub(super) fn got_job(&mut self, _sender: NodeIndex, _job: JobId, _out: &mut Effects) {}
+
+    fn keep_copy(&mut self, image: JobImage<'_>) {
+        let (delay, jitter) = (image.delay, self.jitter());
+        let index = self.register(image);
+        let job = &mut self.jobs[index];
+        job.flags.insert(JobFlags::ANNOUNCED);
+        if job.retry.is_zero() {
+            job.flags.insert(JobFlags::DELIVERED);
+        } else {
+            job.flags.insert(JobFlags::WARNS);
+            job.requeue_at = self.now + delay.millis() + job.retry.millis() + jitter;
+        }
+        self.wake_in_time(index);
+    }
+
+    /// Takes a job that came from elsewhere into the table, active and without a time. This node is one of its
+    /// holders, and believes that the others named have their copies.
+    pub(super) fn register(&mut self, image: JobImage<'_>) -> JobIndex {
+        let holders = self.rows_of(&image.nodes).union(NodeSet::only(NodeIndex::MYSELF));
+        let name = self.queues.intern(&image.queue);
+        let mut flags = JobFlags::from_wire(image.flags);
+        flags.remove(JobFlags::DELIVERED);
+        let job = Job {
+            expires_at: image.expires_at,
+            delivered: holders,
+            confirmed: holders,
+            delay: image.delay,
+            retry: image.retry,
+            replicate: u8::try_from(image.replicate).unwrap_or(u8::MAX),
+            nacks: image.nacks,
+            additional_deliveries: image.additional_deliveries,
+            flags,
+            ..Job::new(image.id, image.ctime, name, image.body.into_body())
+        };
+        let index = self.jobs.insert(job);
+        self.account_for(index);
+        self.wake_in_time(index);
+        index
+    }
+
+    /// The rows of these nodes; those for whom there is none are left out.
+    pub(super) fn rows_of(&mut self, nodes: &[NodeId]) -> NodeSet {
+        let mut rows = NodeSet::EMPTY;
+        for id in nodes {
+            if let Some(node) = self.holder_row(*id) {
+                rows.insert(node);
+            }
+        }
+        rows
+    }
+
+    /// A job that is known here may be held by these nodes too.
+    pub(super) fn learn_holders(&mut self, index: JobIndex, nodes: &[NodeId], out: &mut Effects) {
+        let rows = self.rows_of(nodes);
+        let job = &mut self.jobs[index];
+        let news = rows.without(job.delivered);
+        if news.is_empty() {
+            return;
+        }
+        let was_dummy = job.is_dummy();
+        job.delivered = job.delivered.union(rows);
+        match job.state {
+            JobState::WaitReplication => {}
+            // They have not confirmed the acknowledgement.
+            JobState::Acked => {
+                if was_dummy {
+                    job.delivered.insert(NodeIndex::MYSELF);
+                }
+                self.ask_for_ack(index, news, out);
+            }
+            JobState::Active | JobState::Queued => job.confirmed = job.confirmed.union(news),
+        }
+    }
 }

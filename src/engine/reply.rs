@@ -176,6 +176,10 @@ pub enum Refusal {
     NotEnoughNodesLeaving,
     /// The same, and it is this node's lack of memory that makes the difference.
     NotEnoughNodesNoMemory,
+    /// The time to wait for copies is over.
+    NotReplicated,
+    /// The job was deleted, or its life was over, before it had its copies.
+    GoneBeforeReplicated,
     /// MAXLEN is reached.
     QueueTooLong,
     /// The queue is paused in input.

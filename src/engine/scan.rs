@@ -30,6 +30,7 @@ impl ScanBudget {
         }
     }
 }
+use crate::types::UnixMillis;
 
 impl Engine {
     pub(super) fn scan_queues(&self, request: &QScan) -> Reply {
@@ -40,7 +41,7 @@ impl Engine {
         let mut next = end;
         for slot in start..end {
             if let Some((name, queue)) = self.queues.slot(slot)
-                && admits(request, queue)
+                && admits(request, queue, self.now)
             {
                 queues.push(self.queues.name(name).into());
                 if queues.len() >= extent.elements {
@@ -80,10 +81,11 @@ impl Engine {
     }
 }
 
-/// The import rate of a queue is zero while there is nobody to import from.
-fn admits(request: &QScan, queue: &Queue) -> bool {
+fn admits(request: &QScan, queue: &Queue, now: UnixMillis) -> bool {
     let len = i64::try_from(queue.lanes.len()).unwrap_or(i64::MAX);
+    let rate = queue.traffic.as_ref().map_or(0, |traffic| traffic.import_rate(now));
+    let rate = i64::try_from(rate).unwrap_or(i64::MAX);
     request.min_len.is_none_or(|min| len >= min)
         && request.max_len.is_none_or(|max| len <= max)
-        && request.import_rate.is_none_or(|min| 0 >= min)
+        && request.import_rate.is_none_or(|min| rate >= min)
 }

@@ -1,12 +1,220 @@
-//! Going through all jobs, piece by piece, after something happened to a node.
+//! Going through all jobs, piece by piece, after something has happened to a node: acknowledgements that it missed are
+//! told again, a forgotten node is no longer waited for, and copies that were lost are made anew.
+//!
+//! A pass looks at every slot of the job table once. What happens during a pass is for the next one. The work of one
+//! call is bounded, and so is the rate at which messages are sent.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
 use super::Engine;
-use crate::types::NodeIndex;
+use super::effect::Effects;
+use super::job::{JobFlags, JobIndex};
+use super::node_table::Standing;
+use super::request::JobState;
+use crate::bus::{Counts, compare_for_job};
+use crate::types::{JobId, Millis, NodeIndex, NodeSet, UnixMillis};
+
+/// How many slots of the job table one call looks at: some 50 µs.
+const SLOTS: usize = 1024;
+/// After how many jobs about which others were told a pass rests, and for how long: 20,000 jobs per second.
+const BURST: usize = 200;
+const REST: Millis = Millis(10);
+/// How long after ADDJOB … ASYNC it is looked whether the copies exist (W25 of reliability.md).
+const VERIFY_AFTER: Millis = Millis(3000);
+/// How many jobs wait to be looked at so; more are left to the loss of a node.
+const MOST_TO_VERIFY: usize = 1 << 20;
+/// How many are looked at in one call.
+const VERIFY_PER_ADVANCE: usize = 200;
+
+/// What happened to nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Events {
+    /// They can be talked to again.
+    back: NodeSet,
+    /// They were forgotten.
+    forgotten: NodeSet,
+    /// Their copies are lost, or as good as lost.
+    failed: NodeSet,
+}
+
+impl Events {
+    const NONE: Events = Events { back: NodeSet::EMPTY, forgotten: NodeSet::EMPTY, failed: NodeSet::EMPTY };
+
+    /// The nodes about whose jobs something is to be done.
+    fn nodes(self) -> NodeSet {
+        self.back.union(self.forgotten).union(self.failed)
+    }
+}
+
+/// How far it has come.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    /// What the pass under way is about, and its place in the job table.
+    running: Events,
+    cursor: u64,
+    /// What the next pass is about.
+    next: Events,
+    /// When it goes on, if there is anything to do.
+    go_on_at: Option<UnixMillis>,
+    /// Jobs whose copies nobody has confirmed, in the order in which they are looked at.
+    unverified: VecDeque<(UnixMillis, JobId)>,
+}
+
+impl Sweep {
+    pub(super) fn next_deadline(&self) -> Option<UnixMillis> {
+        let verify = self.unverified.front().map(|(at, _)| *at);
+        [self.go_on_at, verify].into_iter().flatten().min()
+    }
+
+    /// There are no jobs any more.
+    pub(super) fn clear_jobs(&mut self) {
+        self.unverified = VecDeque::new();
+    }
+}
 
 impl Engine {
     /// A member can be talked to again: what it may have missed is told again (W27 of reliability.md).
-    pub(super) fn peer_is_back(&mut self, _node: NodeIndex) {}
+    pub(super) fn peer_is_back(&mut self, node: NodeIndex, out: &mut Effects) {
+        self.sweep.next.back.insert(node);
+        self.begin_sweep();
+        self.ask_the_returned(node, out);
+    }
+
     /// A member was forgotten: it confirms nothing any more, and its copies do not count (W11).
-    pub(super) fn peer_is_forgotten(&mut self, _node: NodeIndex) {}
+    pub(super) fn peer_is_forgotten(&mut self, node: NodeIndex) {
+        self.sweep.next.forgotten.insert(node);
+        self.begin_sweep();
+    }
+
     /// A member is failing: its copies do not count (W26).
-    pub(super) fn peer_has_failed(&mut self, _node: NodeIndex) {}
+    pub(super) fn peer_has_failed(&mut self, node: NodeIndex) {
+        self.sweep.next.failed.insert(node);
+        self.begin_sweep();
+    }
+
+    fn begin_sweep(&mut self) {
+        if self.sweep.go_on_at.is_none() {
+            self.sweep.go_on_at = Some(self.now);
+        }
+    }
+
+    /// Goes on with the pass under way, or begins the next.
+    pub(super) fn go_on_sweeping(&mut self, out: &mut Effects) {
+        self.verify_copies(out);
+        if self.sweep.go_on_at.is_none_or(|at| at > self.now) {
+            return;
+        }
+        if self.sweep.running == Events::NONE {
+            self.sweep.running = std::mem::take(&mut self.sweep.next);
+            self.sweep.cursor = 0;
+        }
+        let events = self.sweep.running;
+        let (mut found, mut last) = (Vec::new(), false);
+        let nodes = events.nodes();
+        let cursor = self.jobs.scan(self.sweep.cursor, SLOTS, |index, job| {
+            let concerns = job.is_dummy() || !job.delivered.intersection(nodes).is_empty();
+            if concerns && job.state != JobState::WaitReplication {
+                found.push(index);
+            }
+            last = found.len() >= BURST;
+            !last
+        });
+        for index in &found {
+            self.attend_to(*index, events, out);
+        }
+        self.sweep.cursor = cursor;
+        if cursor == 0 {
+            self.end_pass(events);
+        }
+        let busy = self.sweep.running != Events::NONE || self.sweep.next != Events::NONE;
+        let rest = if last { REST } else { Millis(0) };
+        self.sweep.go_on_at = busy.then(|| self.now + rest);
+    }
+
+    fn end_pass(&mut self, events: Events) {
+        self.sweep.running = Events::NONE;
+        for node in events.forgotten.iter() {
+            let gone = self.nodes.table.get(node).is_some_and(|row| row.standing == Standing::Forgotten);
+            if gone && !self.sweep.next.nodes().contains(node) {
+                self.release_row(node);
+            }
+        }
+    }
+
+    /// Does for one job what the events ask for.
+    fn attend_to(&mut self, index: JobIndex, events: Events, out: &mut Effects) {
+        let job = &mut self.jobs[index];
+        job.delivered = job.delivered.without(events.forgotten);
+        job.confirmed = job.confirmed.without(events.forgotten);
+        let back = job.delivered.intersection(events.back);
+        match job.state {
+            JobState::WaitReplication => {}
+            JobState::Acked => self.collect(index, out),
+            JobState::Queued if !back.is_empty() => {
+                // Each side of a broken link may have queued it meanwhile: let the comparison decide now.
+                self.tell_that_queued_to(back, index, Counts::NONE, out);
+                self.repair(index, out);
+            }
+            JobState::Active | JobState::Queued => self.repair(index, out),
+        }
+    }
+
+    /// If a job has fewer live copies than were asked for, one of the holders makes more (W25 and W26).
+    fn repair(&mut self, index: JobIndex, out: &mut Effects) {
+        let job = &self.jobs[index];
+        if job.retry.is_zero() || !job.is_shared() && job.replicate <= 1 {
+            return;
+        }
+        let live = job.confirmed.intersection(self.live_nodes());
+        let missing = u32::from(job.replicate).saturating_sub(live.len());
+        if missing > 0 && self.is_first_of(live, job.id) {
+            self.copy_to_more(index, missing, out);
+        }
+    }
+
+    /// This node and the members that are not failing.
+    fn live_nodes(&self) -> NodeSet {
+        let table = &self.nodes.table;
+        let alive = table.members().iter().filter(|node| !table[*node].fail);
+        alive.fold(NodeSet::only(NodeIndex::MYSELF), |set, node| set.union(NodeSet::only(node)))
+    }
+
+    /// Whether this node wins the comparison among the holders: one of them is to act.
+    fn is_first_of(&self, holders: NodeSet, id: JobId) -> bool {
+        let me = self.nodes.me();
+        holders
+            .iter()
+            .filter(|node| *node != NodeIndex::MYSELF)
+            .all(|node| compare_for_job(id, me, self.nodes.table.id(node)) == Ordering::Greater)
+    }
+
+    /// Looks later whether the copies of a job, whose producer did not wait for them, exist.
+    pub(super) fn verify_copies_later(&mut self, index: JobIndex) {
+        if self.sweep.unverified.len() < MOST_TO_VERIFY {
+            self.sweep.unverified.push_back((self.now + VERIFY_AFTER, self.jobs[index].id));
+        }
+    }
+
+    fn verify_copies(&mut self, out: &mut Effects) {
+        for _ in 0..VERIFY_PER_ADVANCE {
+            match self.sweep.unverified.front() {
+                Some(&(at, id)) if at <= self.now => {
+                    self.sweep.unverified.pop_front();
+                    self.verify(id, out);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn verify(&mut self, id: JobId, out: &mut Effects) {
+        let Some(index) = self.jobs.find(&id) else { return };
+        let job = &self.jobs[index];
+        let missing = u32::from(job.replicate).saturating_sub(job.confirmed.len());
+        if missing == 0 || job.state == JobState::Acked || job.flags.contains(JobFlags::LEASED) {
+            return;
+        }
+        self.copy_to_more(index, missing, out);
+    }
 }

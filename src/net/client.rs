@@ -1,5 +1,6 @@
 //! One client connection: its socket, what it sent and was not run yet, what it is to be sent, its standing.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read as _, Write as _};
 
 use super::stream::Stream;
@@ -50,6 +51,8 @@ pub(crate) struct About {
     pub(crate) lib_name: Vec<u8>,
     pub(crate) lib_ver: Vec<u8>,
     pub(crate) transaction: Option<Transaction>,
+    /// What is left of an EXEC whose command at hand waits.
+    pub(crate) executing: VecDeque<(&'static CommandSpec, Vec<Vec<u8>>)>,
 }
 
 /// Commands between MULTI and EXEC.

@@ -17,7 +17,7 @@ const TRANSACTION_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiting {
     Allowed,
-    /// Inside EXEC, whose replies come together.
+    /// Inside EXEC, whose replies come together: GETJOB takes what there is.
     Forbidden,
 }
 
@@ -152,8 +152,8 @@ impl Server {
         }
     }
 
-    /// EXEC: runs what was kept, one after the other, nothing in between. Nothing in it blocks: GETJOB takes
-    /// what there is.
+    /// EXEC: runs what was kept, one after the other. GETJOB takes what there is instead of waiting. ADDJOB waits for
+    /// its copies, as nobody else may tell whether they exist; other clients are served meanwhile.
     pub(super) fn exec(&mut self, slot: u32) {
         let client = self.clients.acting(slot);
         let transaction = match client.about.transaction.take() {
@@ -167,12 +167,20 @@ impl Server {
             write::array(client.output.bytes_mut(), transaction.commands.len());
         }
         self.clients.mark_dirty(slot);
-        for (spec, mut command) in transaction.commands {
+        client.about.executing = transaction.commands.into();
+        self.go_on_executing(slot);
+    }
+
+    /// Runs what is left of an EXEC, until a command waits: ADDJOB for its copies. False if something is left.
+    pub(super) fn go_on_executing(&mut self, slot: u32) -> bool {
+        loop {
+            let client = self.clients.acting(slot);
+            if client.blocked || client.closing != Closing::No {
+                return client.about.executing.is_empty();
+            }
+            let Some((spec, mut command)) = client.about.executing.pop_front() else { return true };
             let spans: Vec<Span> = (0..command.len() as u32).map(Span::Large).collect();
             self.run_command(slot, spec, Args::new(&spans, &[], &mut command), Waiting::Forbidden);
-            if self.clients.acting(slot).closing != Closing::No {
-                return;
-            }
         }
     }
 

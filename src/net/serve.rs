@@ -32,6 +32,9 @@ enum Ran {
 impl Server {
     /// Runs what a client sent, and reads more, until it is drained, held or over its budget.
     pub(super) fn serve(&mut self, slot: u32) {
+        if !self.go_on_executing(slot) {
+            return;
+        }
         let mut scratch = std::mem::take(&mut self.scratch);
         let client = self.clients.acting(slot);
         let mut reader = std::mem::take(&mut client.reader);
@@ -196,6 +199,7 @@ impl Server {
     fn may_run(&self, slot: u32, budget: &Budget) -> bool {
         let Some(client) = self.clients.get(slot) else { return false };
         let has_room = client.output.len() < budget.output;
+        // A client that is blocked may have an EXEC to go on with.
         !client.blocked && has_room && client.closing == Closing::No && self.paused_until.is_none()
     }
 }

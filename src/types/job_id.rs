@@ -36,6 +36,16 @@ impl JobId {
         JobId(bytes)
     }
 
+    /// The ID with this packed form; all 24 bytes are some ID.
+    pub const fn from_bytes(bytes: [u8; 24]) -> JobId {
+        JobId(bytes)
+    }
+
+    /// The packed form.
+    pub const fn bytes(&self) -> &[u8; 24] {
+        &self.0
+    }
+
     /// The packed form as three words: what the job table hashes.
     pub fn words(&self) -> [u64; 3] {
         let [a, b, c] = *self.0.as_chunks::<8>().0 else { unreachable!("24 bytes are three words") };

@@ -194,7 +194,8 @@ impl<'a> JobImage<'a> {
 }
 
 impl Form {
-    fn flags(self, flags: u8) -> u8 {
+    /// The flags of a job that may be told in this form.
+    pub fn flags(self, flags: u8) -> u8 {
         match self {
             Form::Message { .. } => flags & !DELIVERED,
             Form::Storage => flags,

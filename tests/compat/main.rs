@@ -4,6 +4,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test program has no public interface")]
 
 mod arbitrary;
+mod dialects;
 mod frames;
 mod nodes;
 mod probes;
@@ -11,3 +12,4 @@ mod properties;
 mod records;
 mod show;
 mod vectors;
+mod wire;

@@ -22,6 +22,12 @@ pub fn refusal_text(refusal: Refusal) -> Cow<'static, [u8]> {
             "NOREPL Not enough reachable nodes for the requested replication level, since I'm unable to \
              hold a copy of the message for the following reason: I'm out of memory"
         }
+        Refusal::NotReplicated => {
+            "NOREPL Timeout reached before replicating to the requested number of nodes"
+        }
+        Refusal::GoneBeforeReplicated => {
+            "NOREPL job removed (expired?) before the requested replication level was achieved"
+        }
         Refusal::QueueTooLong => "MAXLEN Queue is already longer than the specified MAXLEN count",
         Refusal::Paused => "PAUSED Queue paused in input, try later",
         Refusal::Leaving => "LEAVING This node is leaving the cluster, please connect to a different one",

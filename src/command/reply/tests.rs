@@ -305,6 +305,14 @@ fn refusals_have_the_published_texts() {
         (Refusal::NotEnoughNodes, NOREPL),
         (Refusal::NotEnoughNodesLeaving, &because("I'm leaving the cluster")),
         (Refusal::NotEnoughNodesNoMemory, &because("I'm out of memory")),
+        (
+            Refusal::NotReplicated,
+            "NOREPL Timeout reached before replicating to the requested number of nodes",
+        ),
+        (
+            Refusal::GoneBeforeReplicated,
+            "NOREPL job removed (expired?) before the requested replication level was achieved",
+        ),
         (Refusal::QueueTooLong, "MAXLEN Queue is already longer than the specified MAXLEN count"),
         (Refusal::Paused, "PAUSED Queue paused in input, try later"),
         (Refusal::Leaving, "LEAVING This node is leaving the cluster, please connect to a different one"),
