@@ -176,18 +176,21 @@ impl Client {
         let busy = self.hand.iter().filter(|held| held.due < now + 60 * SECOND).count();
         if busy > 0 {
             let next = self.hand.iter().map(|held| held.due).min().expect("there is one");
-            return Act::Sleep(next - now);
+            return Act::Sleep(next.saturating_sub(now));
+        }
+        if now < self.next_think {
+            return Act::Sleep(self.next_think - now);
         }
         if self.role == Role::Worker && self.chance.permille(plan.manners.meddle) {
             return self.meddle(plan, ledger);
         }
         self.asked = Asked::Get;
-        let (args, wait) = self.get(plan);
+        let (args, wait) = self.get(now, plan);
         let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
         Act::Send(resp::request(&args), plan.patience.max(500 * MS) + wait)
     }
 
-    fn get(&mut self, plan: &Plan) -> (Vec<Vec<u8>>, u64) {
+    fn get(&mut self, now: u64, plan: &Plan) -> (Vec<Vec<u8>>, u64) {
         let mut args = vec![b"GETJOB".to_vec()];
         let mut wait = 0;
         // Somebody with promises to keep does not wait for long.
@@ -195,7 +198,9 @@ impl Client {
             wait = self.chance.spread(50 * MS, 20 * SECOND);
             args.extend([b"TIMEOUT".to_vec(), (wait / MS).to_string().into_bytes()]);
         } else {
+            // Whoever polls does not do it all the time.
             args.push(b"NOHANG".to_vec());
+            self.next_think = now + self.chance.spread(50 * MS, 2 * SECOND);
         }
         let drains = self.role == Role::Drainer;
         let count = if drains { 20 } else { self.chance.pick(&[1, 1, 1, 5, 20]) };

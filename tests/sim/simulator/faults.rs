@@ -104,7 +104,7 @@ impl World {
             Kind::QueuePause => self.pause_queue(fault, true),
             Kind::Flush => {
                 self.copies_are_lost(a);
-                drop(self.ask(a, &[b"DEBUG", b"FLUSHALL"]));
+                self.step(a, Input::Request { client: OPERATOR, request: Request::FlushAll });
             }
         }
     }

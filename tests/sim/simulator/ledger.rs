@@ -108,6 +108,8 @@ pub struct Counts {
     /// Extra deliveries by cause.
     pub extra: BTreeMap<String, u64>,
     pub lost_beyond: u64,
+    /// ASYNC jobs of which no node had promised a copy.
+    pub lost_unconfirmed: u64,
     pub at_most_once: u64,
     pub at_most_once_excused: u64,
 }
@@ -116,6 +118,8 @@ pub struct Counts {
 pub struct Ledger {
     pub jobs: Vec<Job>,
     by_id: HashMap<Id, u32, FixedState>,
+    /// Copies lost and excuses of jobs whose ID nobody was told yet.
+    strangers: HashMap<Id, (u32, bool), FixedState>,
     pub counts: Counts,
     pub violations: Vec<Violation>,
     pub history: History,
@@ -317,6 +321,10 @@ impl Ledger {
             None => {
                 self.jobs[number].id = Some(id);
                 self.by_id.insert(id, number as u32);
+                if let Some((lost, excused)) = self.strangers.remove(&id) {
+                    self.jobs[number].copies_lost += lost;
+                    self.jobs[number].excused |= excused;
+                }
             }
             Some(other) if other != id => {
                 let text = format!("job {number} is {} and {}", text(&other), text(&id));
@@ -373,18 +381,28 @@ impl Ledger {
         }
     }
 
-    /// A reply, or a message that moves jobs, will never arrive; these at-most-once jobs may be gone.
+    /// A reply, or a message that moves jobs, will never arrive; this at-most-once job may be gone.
     pub fn excuse(&mut self, id: &[u8]) {
-        if let Some(job) = self.job_mut(id) {
-            job.excused = true;
-        }
+        self.tell_or_keep(id, 0);
     }
 
-    /// The reply to this ADDJOB will never arrive. The ID in it is known all the same, for the leftovers.
+    /// A node lost its memory, and with it its copy of this job.
     pub fn copy_lost(&mut self, id: &[u8]) {
-        if let Some(job) = self.job_mut(id) {
-            job.copies_lost += 1;
-            job.excused = true;
+        self.tell_or_keep(id, 1);
+    }
+
+    fn tell_or_keep(&mut self, id: &[u8], lost: u32) {
+        let Ok(id): Result<Id, _> = id.try_into() else { return };
+        match self.by_id.get(&id) {
+            Some(number) => {
+                let job = &mut self.jobs[*number as usize];
+                job.copies_lost += lost;
+                job.excused = true;
+            }
+            None => {
+                let kept = self.strangers.entry(id).or_default();
+                *kept = (kept.0 + lost, true);
+            }
         }
     }
 
@@ -403,7 +421,9 @@ impl Ledger {
 
     /// Told jobs that nobody acknowledged yet and that must still be delivered.
     pub fn pending(&self, now: u64) -> usize {
-        let kept = |number: &usize| self.jobs[*number].copies_lost < self.jobs[*number].copies();
+        let kept = |number: &usize| {
+            self.jobs[*number].copies_lost < self.jobs[*number].copies() && !self.may_have_no_copy(*number)
+        };
         (0..self.jobs.len()).filter(|number| self.is_pending(*number, now) && kept(number)).count()
     }
 
@@ -416,6 +436,14 @@ impl Ledger {
             return job.deliveries == 0 && !job.excused && !job.ack_tried;
         }
         !job.ack_tried
+    }
+
+    /// ASYNC at a node that keeps no copy itself, because it is leaving or short of memory: the client is told an ID
+    /// before anybody has confirmed anything, and the others may refuse or not be reached.
+    fn may_have_no_copy(&self, number: usize) -> bool {
+        let job = &self.jobs[number];
+        let external = 1 << Kind::Leave as u8 | 1 << Kind::MemoryHigh as u8 | 1 << Kind::MemoryCritical as u8;
+        job.wish.asynchronous && self.history.between(job.asked_at, job.told_at) & external != 0
     }
 
     /// After the calm: whatever was promised and did not come is lost.
@@ -433,6 +461,11 @@ impl Ledger {
                 self.counts.lost_beyond += 1;
                 continue;
             }
+            if self.may_have_no_copy(number) {
+                self.counts.lost_unconfirmed += 1;
+                continue;
+            }
+            let job = &self.jobs[number];
             let (copies, lost, deliveries) = (job.copies(), job.copies_lost, job.deliveries);
             let (kind, asynchronous) =
                 if job.is_at_most_once() { ("RETRY 0 lost", "") } else { ("lost", if job.wish.asynchronous { " ASYNC" } else { "" }) };

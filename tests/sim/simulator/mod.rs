@@ -41,7 +41,6 @@ mod trace;
 mod wire;
 mod world;
 
-pub use ledger::Violation;
 pub use plan::Plan;
 pub use report::{Outcome, Totals};
 pub use trace::Talk;

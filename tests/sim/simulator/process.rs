@@ -84,6 +84,10 @@ impl World {
                         self.close(conn, 0);
                     }
                 }
+                Effect::PeerFeatures { link, features } => {
+                    let conn = self.nodes[node].links.get(link).copied();
+                    self.set_features(conn, 0, *features);
+                }
                 Effect::Send { to, message } => self.write_message(node, *to, message, effects),
             }
         }
@@ -120,25 +124,35 @@ impl World {
         let (time, name) = (self.now, message.name());
         self.trace.note(time, || format!("n{node} > n{receiver} {}", describe(&message)));
         self.coverage.sent(name);
+        let Some(Purpose::Bus { writers, .. }) = self.conns.get_mut(&conn).map(|state| &mut state.purpose) else {
+            unreachable!("links are between nodes")
+        };
+        if !writers[way].push(&header, &message, now) {
+            // The peer's dialect has no such message.
+            return;
+        }
         let at = self.written(conn, way);
         let written = &mut self.out[at];
-        bus::encode(&header, &message, now, &mut written.bytes);
         written.kinds |= message_bit(name);
         written.only_here.extend(only_here);
     }
 
+    /// What the peer of a link understands; a node that speaks only RC1's protocol does not see it.
+    fn set_features(&mut self, conn: Option<u64>, way: usize, features: Option<Features>) {
+        if let Some(Purpose::Bus { writers, .. }) =
+            conn.and_then(|conn| self.conns.get_mut(&conn)).map(|state| &mut state.purpose)
+        {
+            writers[way].set_features(features);
+        }
+    }
+
     /// What a node says about itself in each frame. One that speaks only RC1's protocol announces nothing.
     fn header(&self, node: usize) -> Header {
-        let state = &self.nodes[node];
-        let engine = state.engine.as_ref().expect("a node that sends runs");
-        Header {
-            sender: engine.me(),
-            ip: state.settings.announce_ip,
-            port: state.settings.port,
-            bus_port: None,
-            leaving: self.is_leaving(node),
-            features: (!self.is_rc1(node)).then_some(Features::OURS),
+        let mut header = self.nodes[node].engine.as_ref().expect("a node that sends runs").header();
+        if self.is_rc1(node) {
+            header.features = None;
         }
+        header
     }
 
     fn is_rc1(&self, node: usize) -> bool {
@@ -157,7 +171,12 @@ impl World {
 
     fn flush_written(&mut self) {
         for written in std::mem::take(&mut self.out) {
-            let Written { conn, way, bytes, kinds, only_here } = written;
+            let Written { conn, way, mut bytes, kinds, only_here } = written;
+            if let Some(Purpose::Bus { writers, .. }) = self.conns.get_mut(&conn).map(|state| &mut state.purpose) {
+                bytes.extend_from_slice(writers[way].bytes());
+                let len = bytes.len();
+                writers[way].consume(len);
+            }
             self.send(conn, way, Piece { at: 0, sent: 0, bytes, fin: false, kinds, only_here });
         }
     }
@@ -268,7 +287,7 @@ impl World {
     pub fn bus_bytes(&mut self, conn: u64, end: usize, bytes: &[u8]) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         let (node, sender) = (state.hosts[end], state.hosts[1 - end]);
-        let Purpose::Bus { link, peer, readers } = &mut state.purpose else { unreachable!("nodes speak so") };
+        let Purpose::Bus { link, peer, readers, .. } = &mut state.purpose else { unreachable!("nodes speak so") };
         let via = if end == 0 {
             Via::Own(*link)
         } else {
@@ -298,18 +317,30 @@ impl World {
 
     fn frame(&mut self, node: usize, sender: usize, via: Via, frame: &[u8]) {
         let now = self.nodes[node].clock.tick(self.now);
-        match bus::decode(frame, now) {
-            Ok((mut header, message)) => {
-                // What RC1 does not read it does not know.
-                if self.is_rc1(node) {
-                    header.features = None;
+        let (mut header, messages) = match bus::decode(frame, now) {
+            Ok(decoded) => decoded,
+            Err(error) => return self.violate("garbled", format!("node {node} got from node {sender}: {error}")),
+        };
+        // What RC1 does not read it does not know.
+        if self.is_rc1(node) {
+            header.features = None;
+        }
+        if let Via::Peer { link, .. } = via {
+            let conn = self.nodes[node].peers.get(&link).copied();
+            self.set_features(conn, 1, header.features);
+        }
+        for message in messages {
+            match message {
+                Ok(message) => {
+                    self.coverage.received(message.name());
+                    let time = self.now;
+                    self.trace.note(time, || format!("n{node} < n{sender} {}", describe(&message)));
+                    self.step(node, Input::Message { via, header: &header, message });
                 }
-                self.coverage.received(message.name());
-                let time = self.now;
-                self.trace.note(time, || format!("n{node} < n{sender} {}", describe(&message)));
-                self.step(node, Input::Message { via, header: &header, message });
+                Err(error) => {
+                    return self.violate("garbled", format!("node {node} got from node {sender}: {error}"));
+                }
             }
-            Err(error) => self.violate("garbled", format!("node {node} got from node {sender}: {error}")),
         }
     }
 

@@ -85,6 +85,7 @@ impl Totals {
         into.acks += from.acks;
         into.operations += from.operations;
         into.lost_beyond += from.lost_beyond;
+        into.lost_unconfirmed += from.lost_unconfirmed;
         into.at_most_once += from.at_most_once;
         into.at_most_once_excused += from.at_most_once_excused;
         for (cause, count) in &from.extra {
@@ -117,6 +118,7 @@ impl Totals {
         into.acks += counts.acks;
         into.operations += counts.operations;
         into.lost_beyond += counts.lost_beyond;
+        into.lost_unconfirmed += counts.lost_unconfirmed;
         into.at_most_once += counts.at_most_once;
         into.at_most_once_excused += counts.at_most_once_excused;
         for (cause, count) in counts.extra {
@@ -155,6 +157,7 @@ impl Totals {
             "deliveries": counts.deliveries,
             "acks": counts.acks,
             "lost_beyond_assumption": counts.lost_beyond,
+            "lost_async_without_copy": counts.lost_unconfirmed,
             "at_most_once": counts.at_most_once,
             "at_most_once_lost_to_faults": counts.at_most_once_excused,
             "extra_deliveries": map(counts.extra.iter().map(|(cause, n)| (cause.clone(), *n)).collect()),

@@ -1,6 +1,6 @@
 //! How pieces travel, connections open and end.
 
-use disque::bus::{FrameReader, MAX_FRAME_LEN};
+use disque::bus::{FrameReader, FrameWriter, MAX_FRAME_LEN};
 use disque::engine::{Input, LinkId, PeerLinkId};
 
 use super::plan::{MS, SECOND};
@@ -174,7 +174,8 @@ impl World {
         self.next_conn += 1;
         let to = target.unwrap_or(node);
         let readers = [FrameReader::new(MAX_FRAME_LEN), FrameReader::new(MAX_FRAME_LEN)];
-        let purpose = Purpose::Bus { link, peer: PeerLinkId(0), readers };
+        let writers = Box::new([FrameWriter::new(), FrameWriter::new()]);
+        let purpose = Purpose::Bus { link, peer: PeerLinkId(0), readers, writers };
         self.conns.insert(conn, Conn::new(purpose, [node, to]));
         self.nodes[node].links.insert(link, conn);
         self.nodes[node].conns.insert(conn);

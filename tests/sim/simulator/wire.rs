@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use disque::bus::FrameReader;
+use disque::bus::{FrameReader, FrameWriter};
 use disque::engine::{ClientId, LinkId, PeerLinkId};
 use disque::resp::RequestReader;
 
@@ -44,7 +44,7 @@ pub struct Pipe {
 #[derive(Debug)]
 pub enum Purpose {
     /// From one node's engine to another's.
-    Bus { link: LinkId, peer: PeerLinkId, readers: [FrameReader; 2] },
+    Bus { link: LinkId, peer: PeerLinkId, readers: [FrameReader; 2], writers: Box<[FrameWriter; 2]> },
     /// A client's; the acceptor reads requests.
     Client { client: usize, id: ClientId, server: Box<Serving> },
 }
