@@ -1,6 +1,12 @@
 //! The node table as text: the file `nodes.conf` and the reply of CLUSTER NODES (cluster-bus.md 16).
 //!
-//! One line per node: ID, address, flags, time of the unanswered ping, time of the last pong, link state.
+//! One line per node: ID, address, flags, time of the unanswered ping, time of the last pong, link state. What RC1
+//! has no place for stands in lines that it skips, `vars` with a name and a value:
+//!
+//! | name        | value                  | says                                                       |
+//! |-------------|------------------------|------------------------------------------------------------|
+//! | `bus-port`  | `<node ID>@<port>`     | the node's bus port, if not 10000 above its client port    |
+//! | `forgotten` | `<node ID>@<time>`     | the node was forgotten, and gossip does not bring it back before that time |
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,6 +18,8 @@ use crate::types::{NodeId, UnixMillis};
 pub struct NodesConf {
     /// One entry per known node, exactly one of them this node itself.
     pub nodes: Vec<NodeLine>,
+    /// Nodes that were forgotten, and until when that holds. CLUSTER NODES does not show them.
+    pub forgotten: Vec<(NodeId, UnixMillis)>,
 }
 
 impl NodesConf {
@@ -21,12 +29,13 @@ impl NodesConf {
             id,
             ip: None,
             port,
+            bus_port: None,
             flags: NodeFlags::MYSELF,
             ping_sent: UnixMillis(0),
             pong_received: UnixMillis(0),
             connected: true,
         };
-        NodesConf { nodes: vec![myself] }
+        NodesConf { nodes: vec![myself], forgotten: Vec::new() }
     }
 }
 
@@ -39,6 +48,8 @@ pub struct NodeLine {
     pub ip: Option<IpAddr>,
     /// Its client port; 0 if not known.
     pub port: u16,
+    /// Its bus port, if it is not 10000 above the client port. CLUSTER NODES does not show it.
+    pub bus_port: Option<u16>,
     /// What is known about its state.
     pub flags: NodeFlags,
     /// When the ping was sent that is not answered yet; the epoch if there is none.
@@ -185,26 +196,50 @@ impl fmt::Display for NodesConfError {
 impl std::error::Error for NodesConfError {}
 
 impl NodesConf {
-    /// Reads the text of `nodes.conf`; blank lines and `vars` lines are skipped.
+    /// Reads the text of `nodes.conf`; blank lines are skipped, and so is what stands in `vars` lines and is not
+    /// understood, as RC1 skips it.
     pub fn parse(text: &[u8]) -> Result<NodesConf, NodesConfError> {
         let text = std::str::from_utf8(text).map_err(|_| NodesConfError::NotText)?;
-        let mut nodes = Vec::new();
+        let mut conf = NodesConf::default();
+        let mut bus_ports: Vec<(NodeId, u16)> = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
             match words.first() {
                 None => continue,
-                Some(word) if word.eq_ignore_ascii_case("vars") => continue,
-                Some(_) => nodes.push(parse_line(index + 1, &words)?),
+                Some(word) if word.eq_ignore_ascii_case("vars") => {
+                    for pair in words[1..].chunks_exact(2) {
+                        match pair[0] {
+                            "bus-port" => bus_ports.extend(parse_var(pair[1])),
+                            "forgotten" => {
+                                conf.forgotten
+                                    .extend(parse_var(pair[1]).map(|(id, at)| (id, UnixMillis(at))));
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+                Some(_) => conf.nodes.push(parse_line(index + 1, &words)?),
             }
         }
-        let found = nodes.iter().filter(|node| node.flags.has(NodeFlags::MYSELF)).count();
-        if found == 1 { Ok(NodesConf { nodes }) } else { Err(NodesConfError::MyselfCount { found }) }
+        for (id, port) in bus_ports {
+            for node in conf.nodes.iter_mut().filter(|node| node.id == id) {
+                node.bus_port = Some(port);
+            }
+        }
+        let found = conf.nodes.iter().filter(|node| node.flags.has(NodeFlags::MYSELF)).count();
+        if found == 1 { Ok(conf) } else { Err(NodesConfError::MyselfCount { found }) }
     }
 
     /// The line that describes this node.
     pub fn myself(&self) -> Option<&NodeLine> {
         self.nodes.iter().find(|node| node.flags.has(NodeFlags::MYSELF))
     }
+}
+
+/// A value of a `vars` line: something about a node.
+fn parse_var<T: std::str::FromStr>(value: &str) -> Option<(NodeId, T)> {
+    let (id, about) = value.split_once('@')?;
+    Some((NodeId::parse(id.as_bytes())?, about.parse().ok()?))
 }
 
 fn parse_line(line: usize, words: &[&str]) -> Result<NodeLine, NodesConfError> {
@@ -219,6 +254,7 @@ fn parse_line(line: usize, words: &[&str]) -> Result<NodeLine, NodesConfError> {
             .ok_or_else(|| bad("a node ID of 40 lower-case hexadecimal digits", id))?,
         ip,
         port,
+        bus_port: None,
         flags: NodeFlags::parse(flags).ok_or_else(|| bad("a list of known flags", flags))?,
         ping_sent: time(ping_sent)?,
         pong_received: time(pong_received)?,
@@ -246,7 +282,16 @@ impl fmt::Display for NodeLine {
 
 impl fmt::Display for NodesConf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.nodes.iter().try_for_each(|node| writeln!(f, "{node}"))
+        for node in &self.nodes {
+            writeln!(f, "{node}")?;
+        }
+        for (id, bus_port) in self.nodes.iter().filter_map(|node| Some((node.id, node.bus_port?))) {
+            writeln!(f, "vars bus-port {id}@{bus_port}")?;
+        }
+        for (id, until) in &self.forgotten {
+            writeln!(f, "vars forgotten {id}@{}", until.0)?;
+        }
+        Ok(())
     }
 }
 
@@ -315,11 +360,13 @@ mod tests {
 
     fn any_line() -> impl Strategy<Value = NodeLine> {
         let state = (any::<u16>(), any::<u64>(), any::<u64>(), any::<bool>());
-        (any::<[u8; 20]>(), any::<Option<IpAddr>>(), any::<u16>(), state).prop_map(
-            |(id, ip, port, (flags, ping_sent, pong_received, connected))| NodeLine {
+        let ports = (any::<u16>(), any::<Option<u16>>());
+        (any::<[u8; 20]>(), any::<Option<IpAddr>>(), ports, state).prop_map(
+            |(id, ip, (port, bus_port), (flags, ping_sent, pong_received, connected))| NodeLine {
                 id: NodeId::from_bytes(id),
                 ip,
                 port,
+                bus_port,
                 flags: NodeFlags::from_bits(flags & !NodeFlags::MYSELF.bits()),
                 ping_sent: UnixMillis(ping_sent),
                 pong_received: UnixMillis(pong_received),
@@ -330,10 +377,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_table_survives_printing(mut nodes in proptest::collection::vec(any_line(), 1..9)) {
+        fn any_table_survives_printing(
+            mut nodes in proptest::collection::vec(any_line(), 1..9),
+            forgotten in proptest::collection::vec((any::<[u8; 20]>(), any::<u64>()), 0..9),
+        ) {
             nodes[0].flags.set(NodeFlags::MYSELF, true);
-            let conf = NodesConf { nodes };
-            prop_assert_eq!(NodesConf::parse(conf.to_string().as_bytes()), Ok(conf));
+            let forgotten =
+                forgotten.into_iter().map(|(id, at)| (NodeId::from_bytes(id), UnixMillis(at))).collect();
+            let conf = NodesConf { nodes, forgotten };
+            let text = conf.to_string();
+            prop_assert!(text.lines().all(|line| line.len() <= 1022), "RC1 reads lines of 1023 bytes");
+            prop_assert_eq!(NodesConf::parse(text.as_bytes()), Ok(conf));
         }
 
         #[test]

@@ -77,7 +77,7 @@ fn parse_cluster(args: Args<'_>) -> Result<Request<'_>, CommandError> {
         3 if is("reset") => ClusterRequest::Reset { hard: reset_is_hard(args.at(2))? },
         3 if is("leaving") => ClusterRequest::SetLeaving(leaving(args.at(2))?),
         3 if is("forget") => return forget(args),
-        4 if is("meet") => return Err(meet(args.at(2), args.at(3))),
+        4 | 5 if is("meet") => meet(args)?,
         _ => return Err(CommandError::ClusterSubcommand),
     };
     Ok(Request::Cluster(request))
@@ -113,18 +113,26 @@ fn forget(args: Args<'_>) -> Result<Request<'_>, CommandError> {
     Ok(Request::Cluster(ClusterRequest::Forget { id }))
 }
 
-/// What is wrong with CLUSTER MEET: an argument or, since nodes do not talk to each other yet, the wish itself.
-fn meet(ip: &[u8], port: &[u8]) -> CommandError {
-    let Ok(number) = arguments::integer(port) else {
-        return CommandError::BadPort(port.to_vec());
-    };
+/// CLUSTER MEET ip port [bus-port]. The client port must leave room for RC1's bus port even if another one is given,
+/// since nodes of RC1 that hear of the new node refuse it otherwise.
+fn meet(args: Args<'_>) -> Result<ClusterRequest, CommandError> {
+    let (ip, port) = (args.at(2), args.at(3));
+    let number = arguments::integer(port).map_err(|_| CommandError::BadPort(port.to_vec()))?;
+    let bad = || CommandError::BadAddress { ip: ip.to_vec(), port: port.to_vec() };
     let is_port = (1..=i64::from(limits::MAX_CLIENT_PORT)).contains(&number);
-    let is_ip = std::str::from_utf8(ip).is_ok_and(|ip| ip.parse::<IpAddr>().is_ok());
-    if is_port && is_ip {
-        CommandError::MeetUnavailable
-    } else {
-        CommandError::BadAddress { ip: ip.to_vec(), port: port.to_vec() }
-    }
+    let number = u16::try_from(number).ok().filter(|_| is_port).ok_or_else(bad)?;
+    let text = std::str::from_utf8(ip).map_err(|_| bad())?;
+    let ip = text.parse::<IpAddr>().map_err(|_| bad())?;
+    let bus_port = match args.len() {
+        4 => number + limits::BUS_PORT_OFFSET,
+        _ => bus_port(args.at(4))?,
+    };
+    Ok(ClusterRequest::Meet { ip, port: number, bus_port })
+}
+
+fn bus_port(text: &[u8]) -> Result<u16, CommandError> {
+    let number = arguments::integer(text).ok().and_then(|number| u16::try_from(number).ok());
+    number.filter(|number| *number > 0).ok_or_else(|| CommandError::BadPort(text.to_vec()))
 }
 
 #[cfg(test)]
@@ -166,7 +174,7 @@ mod tests {
             ("CLUSTER RESET HARD x", WRONG),
             ("CLUSTER LEAVING yes x", WRONG),
             ("CLUSTER MEET 127.0.0.1", WRONG),
-            ("CLUSTER MEET 127.0.0.1 7711 x", WRONG),
+            ("CLUSTER MEET 127.0.0.1 7711 17711 x", WRONG),
             ("CLUSTER SLOTS", "-ERR This instance has cluster support disabled"),
             ("CLUSTER SHARDS", "-ERR This instance has cluster support disabled"),
             ("CLUSTER RESET harder", "-ERR syntax error"),
@@ -179,22 +187,25 @@ mod tests {
     }
 
     #[test]
-    fn meet_checks_its_arguments_before_it_declines() {
-        const DECLINED: &str = "-ERR CLUSTER MEET is not available in this version: it runs as a single node";
+    fn meet_takes_an_address_and_maybe_a_bus_port() {
         for (address, expected) in [
-            ("127.0.0.1 7711", DECLINED.to_owned()),
-            ("::1 55535", DECLINED.to_owned()),
-            ("127.0.0.1 x", "-ERR Invalid TCP port specified: x".to_owned()),
-            ("nonsense x", "-ERR Invalid TCP port specified: x".to_owned()),
-            ("127.0.0.1 0", "-ERR Invalid node address specified: 127.0.0.1:0".to_owned()),
-            ("127.0.0.1 ''", "-ERR Invalid node address specified: 127.0.0.1:".to_owned()),
-            ("127.0.0.1 55536", "-ERR Invalid node address specified: 127.0.0.1:55536".to_owned()),
-            ("127.0.0.1 -1", "-ERR Invalid node address specified: 127.0.0.1:-1".to_owned()),
-            ("127.0.0.1 4294975111", "-ERR Invalid node address specified: 127.0.0.1:4294975111".to_owned()),
-            ("127.0.0.01 7711", "-ERR Invalid node address specified: 127.0.0.01:7711".to_owned()),
-            ("localhost 7711", "-ERR Invalid node address specified: localhost:7711".to_owned()),
+            ("127.0.0.1 7711", "Cluster(Meet { ip: 127.0.0.1, port: 7711, bus_port: 17711 })"),
+            ("::1 55535", "Cluster(Meet { ip: ::1, port: 55535, bus_port: 65535 })"),
+            ("10.0.0.1 1 65535", "Cluster(Meet { ip: 10.0.0.1, port: 1, bus_port: 65535 })"),
+            ("127.0.0.1 x", "-ERR Invalid TCP port specified: x"),
+            ("nonsense x", "-ERR Invalid TCP port specified: x"),
+            ("127.0.0.1 0", "-ERR Invalid node address specified: 127.0.0.1:0"),
+            ("127.0.0.1 ''", "-ERR Invalid node address specified: 127.0.0.1:"),
+            ("127.0.0.1 55536", "-ERR Invalid node address specified: 127.0.0.1:55536"),
+            ("127.0.0.1 -1", "-ERR Invalid node address specified: 127.0.0.1:-1"),
+            ("127.0.0.1 4294975111", "-ERR Invalid node address specified: 127.0.0.1:4294975111"),
+            ("127.0.0.01 7711", "-ERR Invalid node address specified: 127.0.0.01:7711"),
+            ("localhost 7711", "-ERR Invalid node address specified: localhost:7711"),
+            ("127.0.0.1 7711 0", "-ERR Invalid TCP port specified: 0"),
+            ("127.0.0.1 7711 65536", "-ERR Invalid TCP port specified: 65536"),
+            ("127.0.0.1 7711 x", "-ERR Invalid TCP port specified: x"),
         ] {
-            check_parsing(&format!("CLUSTER MEET {address}"), &expected);
+            check_parsing(&format!("CLUSTER MEET {address}"), expected);
         }
     }
 

@@ -61,8 +61,6 @@ pub enum CommandError {
         /// The port as it was sent.
         port: Vec<u8>,
     },
-    /// CLUSTER MEET with nothing wrong but the version of this server.
-    MeetUnavailable,
     /// The ID for CLUSTER FORGET has not the length of one.
     BadNodeId,
     /// CLUSTER FORGET of something that no node can have as its ID.
@@ -135,9 +133,6 @@ impl CommandError {
             CommandError::LoadjobFromClient => "ERR LOADJOB is a special command only processed from AOF",
             CommandError::ClusterSubcommand => "ERR Wrong CLUSTER subcommand or number of arguments",
             CommandError::NoSlots => "ERR This instance has cluster support disabled",
-            CommandError::MeetUnavailable => {
-                "ERR CLUSTER MEET is not available in this version: it runs as a single node"
-            }
             CommandError::BadNodeId => "ERR Invalid node identifier",
             CommandError::LeavingArgument => "ERR Wrong argument for CLUSTER LEAVING. Use 'yes' or 'no'",
             CommandError::CommandSubcommand => "ERR Unknown subcommand or wrong number of arguments.",

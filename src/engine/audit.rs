@@ -8,13 +8,14 @@ use super::{Engine, requeue};
 use crate::types::NodeIndex;
 
 impl Engine {
-    /// Compares index, slab, lanes, timers, waiting clients and the memory account with each other.
+    /// Compares index, slab, lanes, timers, waiting clients, nodes and the memory account with each other.
     ///
     /// An error says which two things contradict each other; it is always a defect of the engine.
     pub fn audit(&self) -> Result<(), String> {
         self.nodes.table.audit()?;
         self.jobs.audit()?;
         self.wheel.audit(&self.jobs)?;
+        self.nodes.audit()?;
         let mut jobs_of: BTreeMap<u32, u32> = BTreeMap::new();
         let mut queued_of: BTreeMap<u32, usize> = BTreeMap::new();
         let mut bytes = 0;

@@ -97,9 +97,7 @@ impl Engine {
         }
         let job = &mut self.jobs[index];
         job.flags.remove(JobFlags::ANNOUNCED);
-        if job.retry.is_zero() {
-            job.flags.remove(JobFlags::DELIVERED);
-        }
+        job.flags.remove(JobFlags::PARKED);
         if delay.is_zero() {
             self.enqueue(index, Cause::First, out);
         } else {

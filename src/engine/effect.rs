@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::input::{ClientId, LinkId, PeerLinkId};
 use super::reply::Reply;
-use crate::bus::{Message, NodesConf, Notice};
+use crate::bus::{Features, Message, NodesConf, Notice};
 use crate::types::{Body, BodyArg, Ctime, JobId, JobImage, NodeId, Span32, UnixMillis};
 
 /// One thing to do. Effects stand in one list, and their order is part of the promise.
@@ -33,6 +33,14 @@ pub enum Effect {
     CloseLink {
         /// Which.
         link: LinkId,
+    },
+    /// What the node at the other end of a link that this node opened understands beyond RC1's protocol. A link
+    /// begins with `None`; what is sent after this effect may use the features, what was sent before may not.
+    PeerFeatures {
+        /// Which link.
+        link: LinkId,
+        /// `None` is a node of RC1, or one that has not been heard yet.
+        features: Option<Features>,
     },
     /// Say something to another node. If the link is not up (any more), nothing is done.
     Send {

@@ -262,15 +262,15 @@ impl Engine {
         }
     }
 
-    /// A member can be talked to again, and may have forgotten who asked: all waiting queues ask it.
-    pub(super) fn ask_the_returned(&mut self, node: NodeIndex, out: &mut Effects) {
-        if self.nodes.is_leaving() {
+    /// Members can be talked to again, and may have forgotten who asked: all queues with waiting clients ask them.
+    pub(super) fn ask_the_returned(&mut self, nodes: NodeSet, out: &mut Effects) {
+        if self.nodes.is_leaving() || nodes.is_empty() {
             return;
         }
         let names: Vec<NameId> = self.hungry.iter().map(|(_, name)| *name).collect();
         for name in names {
             if self.queues.queue(name).is_some_and(|queue| !queue.line.is_empty()) {
-                self.ask(NodeSet::only(node), name, WANTED_OF_ALL, out);
+                self.ask(nodes, name, WANTED_OF_ALL, out);
             }
         }
     }
@@ -425,6 +425,7 @@ impl Engine {
         }
         // It only changes its queue: nothing to announce.
         job.flags.remove(JobFlags::ANNOUNCED);
+        job.flags.remove(JobFlags::PARKED);
         if !self.enqueue(index, Cause::First, out) {
             return;
         }

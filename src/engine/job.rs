@@ -154,7 +154,7 @@ impl Links {
 /// What a node has told, and will tell, the others about a job, and what it notes for itself.
 ///
 /// The low byte are the bits of cluster-bus.md 7.3; those without a name are kept and sent on, as RC1 does. The
-/// high byte never leaves the node: three flags, and a counter of four bits.
+/// high byte never leaves the node: two flags, and a counter of four bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JobFlags(u16);
 
@@ -165,11 +165,13 @@ impl JobFlags {
     pub(crate) const ANNOUNCED: JobFlags = JobFlags(1);
     /// Broadcast WILLQUEUE before this node next queues the job.
     pub(crate) const WARNS: JobFlags = JobFlags(2);
-    /// An at-most-once job must not be queued here: it was delivered, or is a copy that only ENQUEUE sets free.
-    /// Of other jobs: this node delivered it at least once. Never sent.
+    /// This node delivered the job at least once. Never sent.
     pub(crate) const DELIVERED: JobFlags = JobFlags(4);
     /// A worker holds the job on behalf of this node, until its requeue time (W1 of reliability.md).
     pub(crate) const LEASED: JobFlags = JobFlags(1 << 8);
+
+    /// A copy of an at-most-once job, which only the node that added the job may set free (W4).
+    pub(crate) const PARKED: JobFlags = JobFlags(1 << 9);
 
     const TRIES_SHIFT: u32 = 12;
     /// The most that [`JobFlags::tries`] counts to.

@@ -23,7 +23,9 @@ mod contest;
 mod effect;
 mod failure;
 mod federation;
+mod forgotten;
 mod gossip;
+mod handshake;
 mod inbox;
 mod input;
 mod inspect;
@@ -41,6 +43,7 @@ mod reply;
 mod request;
 mod requeue;
 mod scan;
+mod seeds;
 mod settings;
 mod sweep;
 mod tombstones;
@@ -156,6 +159,7 @@ impl Engine {
             Input::Control(Control::ShellMemory(bytes)) => self.memory.shell = bytes,
         }
         self.settle(out);
+        self.save_changed_nodes(out);
     }
 
     /// Does what is due; bounded per call. If more is due, [`Engine::next_deadline`] says so.
@@ -169,14 +173,17 @@ impl Engine {
         self.retire_idle_queues();
         self.ask_again(out);
         self.go_on_sweeping(out);
+        self.tick_nodes(out);
         self.settle(out);
+        self.save_changed_nodes(out);
     }
 
     /// When [`Engine::advance`] must be called at the latest; exact or early, never late.
     pub fn next_deadline(&self) -> Option<UnixMillis> {
         let hungry = self.hungry.first().map(|(at, _)| *at);
         let jobs = [self.wheel.next_deadline(), self.sweep.next_deadline()];
-        let others = [self.waiters.next_deadline(), self.next_idle_check(), hungry];
+        let others =
+            [self.waiters.next_deadline(), self.next_idle_check(), hungry, self.nodes.next_deadline()];
         jobs.into_iter().chain(others).flatten().min()
     }
 

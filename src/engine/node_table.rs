@@ -7,13 +7,13 @@
 //! Invariants: row 0 is this node; an identity has at most one row; the cached sets agree with the rows; a link is
 //! owned by one row or one handshake.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::input::LinkId;
-use crate::bus::Features;
+use crate::bus::{Features, Header, NodeFlags, NodeLine};
 use crate::types::{NodeId, NodeIndex, NodeSet, UnixMillis, limits};
 
 /// Where a node can be reached.
@@ -25,6 +25,32 @@ pub(super) struct Address {
     pub(super) bus_port: u16,
 }
 
+impl Address {
+    /// An address whose bus port is the usual one unless told. `None` if there is no node to be found at it.
+    pub(super) fn new(ip: IpAddr, port: u16, bus_port: Option<u16>) -> Option<Address> {
+        let ip = ip.to_canonical();
+        let bus_port = bus_port.or_else(|| port.checked_add(limits::BUS_PORT_OFFSET))?;
+        let is_place = !ip.is_unspecified() && !ip.is_multicast() && port != 0 && bus_port != 0;
+        is_place.then_some(Address { ip, port, bus_port })
+    }
+
+    /// Where the sender of a frame that came from `from` wants to be reached.
+    pub(super) fn announced(header: &Header, from: IpAddr) -> Option<Address> {
+        Address::new(header.ip.unwrap_or(from), header.port, header.bus_port)
+    }
+
+    /// Where to connect to.
+    pub(super) fn bus(self) -> SocketAddr {
+        SocketAddr::new(self.ip, self.bus_port)
+    }
+
+    /// The bus port, if it is not the one that RC1 expects.
+    pub(super) fn unusual_bus_port(self) -> Option<u16> {
+        let usual = self.port.checked_add(limits::BUS_PORT_OFFSET);
+        Some(self.bus_port).filter(|_| usual != Some(self.bus_port))
+    }
+}
+
 /// A link that this node opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Link {
@@ -34,6 +60,21 @@ pub(super) struct Link {
     pub(super) up: bool,
     /// Whether a PONG came on it.
     pub(super) answered: bool,
+}
+
+/// When to connect to a node, and how often that failed in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dial {
+    /// Not before.
+    pub(super) at: UnixMillis,
+    /// Connections in a row on which no PONG came.
+    pub(super) failures: u32,
+}
+
+impl Dial {
+    pub(super) fn now(now: UnixMillis) -> Dial {
+        Dial { at: now, failures: 0 }
+    }
 }
 
 /// What makes a node have a row.
@@ -54,6 +95,8 @@ pub(super) struct Node {
     pub(super) standing: Standing,
     /// `None` is NOADDR.
     pub(super) address: Option<Address>,
+    /// Another address that it seems to have, while it is asked whether it still answers at the known one.
+    pub(super) elsewhere: Option<Address>,
     pub(super) leaving: bool,
     /// Suspected by this node.
     pub(super) pfail: bool,
@@ -68,10 +111,9 @@ pub(super) struct Node {
     pub(super) pong_received: Option<UnixMillis>,
     /// Who reported it as failing, and when last.
     pub(super) reports: Vec<(NodeIndex, UnixMillis)>,
-    /// Not to be connected before.
-    pub(super) connect_at: UnixMillis,
-    /// How many connections in a row failed.
-    pub(super) failures: u32,
+    pub(super) dial: Dial,
+    /// Whether it is greeted with MEET, since it may not know that this node is a member (see `links.rs`).
+    pub(super) introduce: bool,
 }
 
 impl Node {
@@ -80,6 +122,7 @@ impl Node {
             id,
             standing,
             address,
+            elsewhere: None,
             leaving: false,
             pfail: false,
             fail: false,
@@ -88,8 +131,8 @@ impl Node {
             ping_sent: None,
             pong_received: None,
             reports: Vec::new(),
-            connect_at: now,
-            failures: 0,
+            dial: Dial::now(now),
+            introduce: false,
         }
     }
 
@@ -105,6 +148,30 @@ impl Node {
     /// Whether it could be asked to keep a copy.
     fn is_reachable(&self) -> bool {
         self.link_up().is_some() && !self.leaving && !self.pfail && !self.fail
+    }
+
+    /// Its state, as it is gossiped, stored and shown.
+    pub(super) fn flags(&self) -> NodeFlags {
+        let mut flags = NodeFlags::NONE;
+        flags.set(NodeFlags::PFAIL, self.pfail);
+        flags.set(NodeFlags::FAIL, self.fail);
+        flags.set(NodeFlags::NOADDR, self.address.is_none());
+        flags.set(NodeFlags::LEAVING, self.leaving);
+        flags
+    }
+
+    /// Its line in the node table.
+    pub(super) fn line(&self) -> NodeLine {
+        NodeLine {
+            id: self.id,
+            ip: self.address.map(|address| address.ip),
+            port: self.address.map_or(0, |address| address.port),
+            bus_port: self.address.and_then(Address::unusual_bus_port),
+            flags: self.flags(),
+            ping_sent: self.ping_sent.unwrap_or_default(),
+            pong_received: self.pong_received.unwrap_or_default(),
+            connected: self.link_up().is_some(),
+        }
     }
 
     fn is_capable(&self) -> bool {
@@ -170,6 +237,22 @@ impl NodeTable {
     /// Members, this node and failing ones included.
     pub(super) fn size(&self) -> u64 {
         1 + u64::from(self.members.len())
+    }
+
+    /// Whether all rows are in use.
+    pub(super) fn is_full(&self) -> bool {
+        self.by_id.len() + 1 >= usize::from(NodeSet::CAPACITY)
+    }
+
+    /// Rows of nodes with this standing.
+    pub(super) fn count(&self, standing: Standing) -> usize {
+        self.iter().filter(|(_, node)| node.standing == standing).count()
+    }
+
+    /// The row that owns a link of this node.
+    pub(super) fn find_link(&self, link: LinkId) -> Option<NodeIndex> {
+        let mut rows = self.iter();
+        rows.find(|(_, node)| node.link.is_some_and(|own| own.id == link)).map(|(row, _)| row)
     }
 
     /// Whether nobody else is known.

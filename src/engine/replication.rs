@@ -305,7 +305,7 @@ impl Engine {
         let job = &mut self.jobs[index];
         job.flags.insert(JobFlags::ANNOUNCED);
         if job.retry.is_zero() {
-            job.flags.insert(JobFlags::DELIVERED);
+            job.flags.insert(JobFlags::PARKED);
         } else {
             job.flags.insert(JobFlags::WARNS);
             job.requeue_at = self.now + delay.millis() + job.retry.millis() + jitter;

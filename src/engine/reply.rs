@@ -140,7 +140,7 @@ pub struct QueueDetails {
 pub struct HelloNode {
     /// Its identity.
     pub id: NodeId,
-    /// Its address; `None` if not known, which only this node itself can be.
+    /// Its address; `None` if not known: this node before another one contacted it, or a node that was lost.
     pub ip: Option<IpAddr>,
     /// Its client port.
     pub port: u16,
@@ -194,6 +194,10 @@ pub enum Refusal {
     Acked,
     /// More memory is used than `maxmemory` allows.
     OutOfMemory,
+    /// CLUSTER MEET: no row is left for another node.
+    TooManyNodes,
+    /// CLUSTER MEET: as many handshakes are under way as there may be.
+    TooManyHandshakes,
     /// CLUSTER FORGET of this node.
     ForgetMyself,
     /// CLUSTER FORGET of a node that is not in the table.

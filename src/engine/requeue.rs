@@ -42,7 +42,7 @@ impl Engine {
         let (now, jitter) = (self.now, self.jitter());
         let job = &mut self.jobs[index];
         let once_and_gone = job.retry.is_zero() && job.flags.contains(JobFlags::DELIVERED);
-        if job.state != JobState::Active || once_and_gone {
+        if job.state != JobState::Active || once_and_gone || job.flags.contains(JobFlags::PARKED) {
             return false;
         }
         job.requeue_at =

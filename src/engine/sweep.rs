@@ -75,10 +75,9 @@ impl Sweep {
 
 impl Engine {
     /// A member can be talked to again: what it may have missed is told again (W27 of reliability.md).
-    pub(super) fn peer_is_back(&mut self, node: NodeIndex, out: &mut Effects) {
+    pub(super) fn peer_is_back(&mut self, node: NodeIndex) {
         self.sweep.next.back.insert(node);
         self.begin_sweep();
-        self.ask_the_returned(node, out);
     }
 
     /// A member was forgotten: it confirms nothing any more, and its copies do not count (W11).
@@ -108,6 +107,7 @@ impl Engine {
         if self.sweep.running == Events::NONE {
             self.sweep.running = std::mem::take(&mut self.sweep.next);
             self.sweep.cursor = 0;
+            self.ask_the_returned(self.sweep.running.back, out);
         }
         let events = self.sweep.running;
         let (mut found, mut last) = (Vec::new(), false);

@@ -166,8 +166,8 @@ impl Server {
         if client.replies == ReplyMode::On {
             write::array(client.output.bytes_mut(), transaction.commands.len());
         }
-        self.clients.mark_dirty(slot);
         client.about.executing = transaction.commands.into();
+        self.clients.mark_dirty(slot);
         self.go_on_executing(slot);
     }
 

@@ -294,7 +294,13 @@ impl Server {
                 (Effect::Reply { client, reply }, _) => {
                     self.clients.reply(*client, reply, &self.effects, acting, self.config.port);
                 }
-                (Effect::OpenLink { .. } | Effect::CloseLink { .. } | Effect::Send { .. }, _) => {}
+                (
+                    Effect::OpenLink { .. }
+                    | Effect::CloseLink { .. }
+                    | Effect::PeerFeatures { .. }
+                    | Effect::Send { .. },
+                    _,
+                ) => {}
                 (Effect::SaveNodes(conf), _) => {
                     if let Err(error) = self.nodes_file.save(conf) {
                         tracing::error!(%error, "cannot save the node table");

@@ -149,6 +149,27 @@ fn a_batch_is_closed_at_64_kib_and_takes_a_longer_message_whole() {
 }
 
 #[test]
+fn a_writer_grows_to_what_a_turn_needs_and_gives_back_what_only_one_needed() {
+    let mut writer = writer();
+    let mut turn = |body: &[u8]| {
+        for _ in 0..64 {
+            writer.push(&header_of_ours(), &Message::ReplJob { job: image(body), no_reply: false }, NOW);
+        }
+        // A link that takes half at a time.
+        while writer.pending() > 0 {
+            let len = writer.bytes().len().div_ceil(2);
+            writer.consume(len);
+        }
+        writer.heap_bytes()
+    };
+    let needed = turn(&[7; 100]);
+    for _ in 0..100 {
+        assert_eq!(turn(&[7; 100]), needed);
+    }
+    assert!(turn(&[7; 100_000]) <= 256 * 1024);
+}
+
+#[test]
 fn features_that_are_learned_later_leave_what_was_said_as_it_is() {
     let mut writer = FrameWriter::new();
     writer.push(&header_of_ours(), &notice(1), NOW);
@@ -312,6 +333,25 @@ fn sealed_frames() -> Vec<Vec<u8>> {
         frame_for(Some(Features::CHECKSUM), &header_of_ours(), &notice(1), NOW),
         frame_for(Some(Features::OURS), &header_of_ours(), &job, NOW),
     ]
+}
+
+/// CRC-16/XMODEM, one bit at a time.
+fn naive_checksum(bytes: &[u8]) -> u16 {
+    let shift = |sum: u16, bit: u8| (sum << 1) ^ if sum >> 15 == u16::from(bit) { 0 } else { 0x1021 };
+    bytes.iter().fold(0, |sum, byte| (0..8).rev().fold(sum, |sum, at| shift(sum, byte >> at & 1)))
+}
+
+#[test]
+fn the_checksum_and_its_sign_stand_where_documented() {
+    assert_eq!(naive_checksum(b"123456789"), 0x31c3);
+    for mut frame in sealed_frames() {
+        let word = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
+        let (checksum, inverted) = (word(134), word(10));
+        assert_eq!((inverted, frame[140]), (!checksum, 0xc5));
+        frame[134..136].fill(0);
+        frame[10..12].fill(0);
+        assert_eq!(naive_checksum(&frame), checksum);
+    }
 }
 
 /// Panics if one of these damages, patterns that begin with bit `first`, goes unnoticed.

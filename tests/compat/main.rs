@@ -9,6 +9,7 @@ mod frames;
 mod nodes;
 mod probes;
 mod properties;
+mod reactions;
 mod records;
 mod show;
 mod vectors;

@@ -7,7 +7,7 @@ use super::super::header::HEADER_LEN;
 use super::super::message::{
     Counts, MAX_JOBS, Message, Notice, PAUSE_INPUT, PAUSE_OUTPUT, Totals, flag as frame_flag, kind,
 };
-use super::{FLAG_SHIFT, JOB_FIXED_LEN, KIND_MASK, flag};
+use super::{FLAG_SHIFT, JOB_MIN_LEN, KIND_MASK, flag};
 use crate::types::limits::MAX_BULK_LEN;
 use crate::types::{BodyArg, Ctime, Form, JobId, JobImage, Millis, NodeId, Span32, UnixMillis};
 
@@ -110,7 +110,7 @@ impl<'a> Input<'a> {
         if !(1..=u64::from(MAX_JOBS)).contains(&count) {
             return Err(BatchFault::JobCount(count));
         }
-        let mut jobs = Vec::with_capacity((count as usize).min(self.rest.len() / JOB_FIXED_LEN));
+        let mut jobs = Vec::with_capacity((count as usize).min(self.rest.len() / JOB_MIN_LEN));
         for _ in 0..count {
             jobs.push(self.job()?);
         }

@@ -53,7 +53,9 @@ pub(in crate::bus) fn encode_your_jobs(jobs: &[JobImage<'_>], now: UnixMillis, o
 
 fn encode_notice(job: JobId, notice: Notice, out: &mut Vec<u8>) {
     let flags = match notice {
-        Notice::Queued { counts, totals } => count_flags(counts) | u8::from(totals.is_some()) * flag::TOTALS,
+        Notice::Queued { counts, totals } => {
+            count_flags(counts) | (u8::from(totals.is_some()) * flag::TOTALS)
+        }
         Notice::GotAck { known } => u8::from(known) * flag::KNOWN,
         _ => 0,
     };

@@ -63,3 +63,5 @@ mod flag {
 
 /// Where the numbers of a job begin.
 const JOB_FIXED_LEN: usize = 36;
+/// Length of the shortest job: five numbers, two names and a list of one byte each.
+const JOB_MIN_LEN: usize = JOB_FIXED_LEN + 8;

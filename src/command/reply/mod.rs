@@ -57,7 +57,11 @@ pub fn encode(reply: &Reply, effects: &Effects, ctx: &ReplyContext, out: &mut Ou
         }
         Reply::Hello { me, nodes } => hello(me, nodes, ctx).encode(protocol, bytes),
         Reply::NodeId(id) => write::bulk(bytes, &id.text()),
-        Reply::Nodes(nodes) => write::bulk(bytes, nodes.to_string().as_bytes()),
+        Reply::Nodes(conf) => {
+            // Clients read six words per line; what only the file knows is not for them.
+            let lines: String = conf.nodes.iter().map(|node| format!("{node}\n")).collect();
+            write::bulk(bytes, lines.as_bytes());
+        }
         Reply::ClusterInfo(info) => write::bulk(bytes, cluster_info(info).as_bytes()),
         Reply::Refused(refusal) => write::error(bytes, &refusal_text(*refusal)),
     }
@@ -107,9 +111,11 @@ fn scan_head(cursor: u64, len: usize, out: &mut Vec<u8>) {
 fn hello(me: &NodeId, nodes: &[HelloNode], ctx: &ReplyContext) -> Value {
     let mut items = vec![Value::Int(1), node_id(me)];
     items.extend(nodes.iter().map(|node| {
-        let known = node.ip.or(ctx.local_ip);
+        // Where this node is, the client knows best. Another one without an address is nowhere.
+        let myself = node.id == *me;
+        let known = node.ip.or(ctx.local_ip.filter(|_| myself));
         let ip = known.map_or(String::new(), |ip| ip.to_canonical().to_string());
-        let port = if node.ip.is_none() && node.port == 0 { ctx.port } else { node.port };
+        let port = if myself && node.ip.is_none() && node.port == 0 { ctx.port } else { node.port };
         let texts = [ip, port.to_string(), node.priority.to_string()];
         let fields = texts.into_iter().map(|text| Value::Bulk(text.into_bytes()));
         Value::Array(std::iter::once(node_id(&node.id)).chain(fields).collect())

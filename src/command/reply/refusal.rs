@@ -38,6 +38,12 @@ pub fn refusal_text(refusal: Refusal) -> Cow<'static, [u8]> {
         Refusal::Acked => "ACKED Job already acknowledged, it will not be delivered again.",
         Refusal::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
         Refusal::ForgetMyself => "ERR I tried hard but I can't forget myself...",
+        Refusal::TooManyNodes => {
+            "ERR This node knows 63 other nodes, the most there can be; forget one with CLUSTER FORGET"
+        }
+        Refusal::TooManyHandshakes => {
+            "ERR Too many handshakes are under way, try again when CLUSTER NODES shows fewer"
+        }
         Refusal::UnknownNode(id) => return Cow::Owned(format!("ERR Unknown node {id}").into_bytes()),
     };
     Cow::Borrowed(text.as_bytes())

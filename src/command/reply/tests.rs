@@ -261,6 +261,11 @@ fn hello_tells_every_node_as_four_strings() {
     let told = expected("10.0.0.1", "7811").replace("*3|", "*4|");
     let other = [bulk(&"01".repeat(20)), bulk("10.0.0.1"), bulk("7712"), bulk("100")].concat();
     check(&Reply::Hello { me, nodes }, &Effects::new(), &format!("{told}*4|{other}"));
+    // Another node's address may be lost; it is not at the address of this connection.
+    let lost = HelloNode { id: node(1), ip: None, port: 0, priority: 5 };
+    let ctx = ReplyContext { local_ip: known, ..context(Protocol::Resp3) };
+    let told = format!("*3|:1|{id}*4|{}{}{}{}", bulk(&"01".repeat(20)), bulk(""), bulk("0"), bulk("5"));
+    assert_eq!(encoded(&Reply::Hello { me, nodes: vec![lost] }, &Effects::new(), &ctx), told);
 }
 
 #[test]
@@ -277,13 +282,15 @@ fn cluster_texts_are_bulk_strings() {
         id: node(0xda),
         ip: None,
         port: 7811,
+        bus_port: Some(4000),
         flags,
         ping_sent: UnixMillis(0),
         pong_received: UnixMillis(0),
         connected: true,
     };
     let text = format!("{} :7811 myself,leaving 0 0 connected\n", "da".repeat(20));
-    let reply = Reply::Nodes(Box::new(NodesConf { nodes: vec![line] }));
+    let forgotten = vec![(node(0xdb), UnixMillis(7))];
+    let reply = Reply::Nodes(Box::new(NodesConf { nodes: vec![line], forgotten }));
     check(&reply, &Effects::new(), &bulk(&text));
 }
 
@@ -315,6 +322,14 @@ fn refusals_have_the_published_texts() {
         ),
         (Refusal::QueueTooLong, "MAXLEN Queue is already longer than the specified MAXLEN count"),
         (Refusal::Paused, "PAUSED Queue paused in input, try later"),
+        (
+            Refusal::TooManyNodes,
+            "ERR This node knows 63 other nodes, the most there can be; forget one with CLUSTER FORGET",
+        ),
+        (
+            Refusal::TooManyHandshakes,
+            "ERR Too many handshakes are under way, try again when CLUSTER NODES shows fewer",
+        ),
         (Refusal::Leaving, "LEAVING This node is leaving the cluster, please connect to a different one"),
         (Refusal::UnknownJob, "NOJOB Job not known in the context of this node."),
         (

@@ -2,10 +2,12 @@
 //!
 //! They use the public interface of the package only, and no libFuzzer, so that a plain test can run them.
 
+mod bus_frames;
 mod command_table;
 mod config_file;
 mod connection;
 mod engine;
+mod job_image;
 mod ledger;
 mod mutate;
 mod nodes_conf;
@@ -42,5 +44,11 @@ pub const ENGINE: Target = Target { name: "engine", run: engine::run, words: Vec
 /// Bytes of a connection, through reader, table and engine, to decoded replies.
 pub const CONNECTION: Target = Target { name: "connection", run: connection::run, words: connection::words };
 
+/// Bytes as what a link between nodes brings.
+pub const BUS_FRAMES: Target = Target { name: "bus_frames", run: bus_frames::run, words: bus_frames::words };
+/// Bytes as the image of a job.
+pub const JOB_IMAGE: Target = Target { name: "job_image", run: job_image::run, words: job_image::words };
+
 /// All targets.
-pub const ALL: [Target; 6] = [REQUEST_READER, COMMAND_TABLE, CONFIG_FILE, NODES_CONF, ENGINE, CONNECTION];
+pub const ALL: [Target; 8] =
+    [REQUEST_READER, COMMAND_TABLE, CONFIG_FILE, NODES_CONF, ENGINE, CONNECTION, BUS_FRAMES, JOB_IMAGE];
