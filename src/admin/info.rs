@@ -5,6 +5,7 @@
 
 use std::fmt::{Display, Write};
 
+use super::bus_traffic::BusTraffic;
 use super::command_stats::CommandUse;
 use super::histogram::Histogram;
 use super::traffic::Traffic;
@@ -37,6 +38,10 @@ pub struct InfoSource<'a> {
     pub loop_turns: &'a Histogram,
     /// The processor.
     pub cpu: CpuFacts,
+    /// The other nodes.
+    pub cluster: ClusterFacts,
+    /// The links to them.
+    pub bus: BusFacts<'a>,
     /// The commands that ran, in the order to show.
     pub commands: Vec<CommandUse<'a>>,
 }
@@ -187,6 +192,34 @@ pub struct CpuFacts {
     pub user_micros: u64,
 }
 
+/// What this node knows of its cluster.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClusterFacts {
+    /// The port for other nodes; 0 if there is none.
+    pub bus_port: u16,
+    /// Nodes in the table, handshakes and this node included.
+    pub known_nodes: u64,
+    /// Other nodes that could take a copy.
+    pub reachable_nodes: u64,
+    /// Members, this node and failing ones included.
+    pub size: u64,
+}
+
+/// The links between this node and others.
+#[derive(Clone, Copy, Debug)]
+pub struct BusFacts<'a> {
+    /// Links that this node opened and that are connected.
+    pub links_own: u64,
+    /// Links that are being connected.
+    pub links_connecting: u64,
+    /// Links that other nodes opened.
+    pub links_peer: u64,
+    /// Bytes that wait to be sent.
+    pub output_bytes: u64,
+    /// Totals.
+    pub traffic: &'a BusTraffic,
+}
+
 /// The text of INFO, or of one of its sections; empty for a section that does not exist.
 ///
 /// `default` and no name mean all sections but commandstats, `all` and `everything` mean all.
@@ -209,7 +242,7 @@ pub fn render(source: &InfoSource<'_>, section: Option<&[u8]>) -> String {
 type WriteSection = fn(&InfoSource<'_>, &mut Page);
 
 /// Name, whether it belongs to `default`, and what writes it.
-const SECTIONS: [(&str, bool, WriteSection); 9] = [
+const SECTIONS: [(&str, bool, WriteSection); 10] = [
     ("server", true, server),
     ("clients", true, clients),
     ("memory", true, memory),
@@ -218,6 +251,7 @@ const SECTIONS: [(&str, bool, WriteSection); 9] = [
     ("persistence", true, persistence),
     ("stats", true, stats),
     ("cpu", true, cpu),
+    ("cluster", true, cluster),
     ("commandstats", false, command_stats),
 ];
 
@@ -349,6 +383,20 @@ fn cpu(source: &InfoSource<'_>, page: &mut Page) {
     page.field("used_cpu_user", secs(source.cpu.user_micros));
     page.field("used_cpu_sys_children", secs(0));
     page.field("used_cpu_user_children", secs(0));
+}
+
+fn cluster(source: &InfoSource<'_>, page: &mut Page) {
+    let (cluster, bus) = (&source.cluster, &source.bus);
+    page.section("Cluster");
+    page.field("cluster_bus_port", cluster.bus_port);
+    page.field("cluster_known_nodes", cluster.known_nodes);
+    page.field("cluster_reachable_nodes", cluster.reachable_nodes);
+    page.field("cluster_size", cluster.size);
+    page.field("cluster_links_own", bus.links_own);
+    page.field("cluster_links_connecting", bus.links_connecting);
+    page.field("cluster_links_peer", bus.links_peer);
+    page.field("cluster_links_output_bytes", bus.output_bytes);
+    bus.traffic.fields().for_each(|(name, total)| page.field(&name, total));
 }
 
 fn command_stats(source: &InfoSource<'_>, page: &mut Page) {

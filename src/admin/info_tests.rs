@@ -1,6 +1,7 @@
 //! Golden texts of INFO.
 
 use super::*;
+use crate::admin::bus_traffic::{Cut, Dropped};
 
 const NOW: UnixMillis = UnixMillis(1_795_314_519_500);
 const RUN_ID: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -13,6 +14,11 @@ fn info(edit: impl FnOnce(&mut InfoSource<'_>), section: Option<&str>) -> String
     traffic.count_output(8192);
     (0..32).for_each(|_| traffic.count_command());
     traffic.turn(NOW);
+    let mut bus = BusTraffic::default();
+    bus.count_input(6);
+    bus.count_output(7);
+    bus.count_dropped(Dropped::Job);
+    bus.count_cut(Cut::TooMany);
     let mut loop_turns = Histogram::new();
     [3, 4, 90].into_iter().for_each(|micros| loop_turns.record(micros));
     let mut source = InfoSource {
@@ -54,6 +60,8 @@ fn info(edit: impl FnOnce(&mut InfoSource<'_>), section: Option<&str>) -> String
         traffic: &traffic,
         loop_turns: &loop_turns,
         cpu: CpuFacts { sys_micros: 1_234_567, user_micros: 20_000 },
+        cluster: ClusterFacts { bus_port: 17711, known_nodes: 3, reachable_nodes: 2, size: 3 },
+        bus: BusFacts { links_own: 2, links_connecting: 1, links_peer: 4, output_bytes: 5, traffic: &bus },
         commands: vec![CommandUse { name: "ping", calls: 2, nanos: 3_000 }],
     };
     edit(&mut source);
@@ -92,7 +100,16 @@ fn the_default_text_has_every_field_in_its_place() {
         "latest_fork_usec:0", "loop_turns:3", "loop_turn_p50_usec:4", "loop_turn_p99_usec:90",
         "loop_turn_max_usec:90", "",
         "# CPU", "used_cpu_sys:1.23", "used_cpu_user:0.02", "used_cpu_sys_children:0.00",
-        "used_cpu_user_children:0.00",
+        "used_cpu_user_children:0.00", "",
+        "# Cluster", "cluster_bus_port:17711", "cluster_known_nodes:3", "cluster_reachable_nodes:2",
+        "cluster_size:3", "cluster_links_own:2", "cluster_links_connecting:1", "cluster_links_peer:4",
+        "cluster_links_output_bytes:5", "cluster_stats_bytes_sent:7", "cluster_stats_bytes_received:6",
+        "cluster_stats_frames_sent:0", "cluster_stats_frames_received:0", "cluster_stats_messages_sent:0",
+        "cluster_stats_messages_received:0", "cluster_frames_dropped_version:0",
+        "cluster_frames_dropped_unknown_type:0", "cluster_frames_dropped_length:0",
+        "cluster_frames_dropped_identity:0", "cluster_frames_dropped_job:1",
+        "cluster_frames_dropped_checksum:0", "cluster_frames_dropped_batch:0", "cluster_links_cut_garbage:0",
+        "cluster_links_cut_stalled:0", "cluster_links_cut_overflow:0", "cluster_links_cut_too_many:1",
     ]);
     assert_eq!(info(|_| {}, None), expected);
     assert_eq!(info(|_| {}, Some("Default")), expected);

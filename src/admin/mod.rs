@@ -5,6 +5,7 @@
 //! ([`CommandStats::count`], the counters of [`Traffic`], [`Slowlog::is_slow`]) is a few additions and
 //! comparisons; everything else runs only when somebody looks.
 
+mod bus_traffic;
 mod client_list;
 mod command_stats;
 mod histogram;
@@ -17,12 +18,13 @@ mod slowlog;
 mod text;
 mod traffic;
 
+pub use bus_traffic::{BusTraffic, Cut, Dropped};
 pub use client_list::{ClientFlags, ClientLine, Kill, KillError, KillFilter};
 pub use command_stats::{CommandStats, CommandUse};
 pub use histogram::Histogram;
 pub use info::{
-    AofDetails, AofFacts, AofState, ClientFacts, CpuFacts, InfoSource, JobCounts, Loading, MemoryFacts,
-    ServerFacts, render,
+    AofDetails, AofFacts, AofState, BusFacts, ClientFacts, ClusterFacts, CpuFacts, InfoSource, JobCounts,
+    Loading, MemoryFacts, ServerFacts, render,
 };
 pub use latency::{Latency, LatencyEvent};
 pub use monitor::trace_line;

@@ -50,6 +50,7 @@ pub struct FrameWriter {
     /// The batch that is not closed yet; it ends with the buffer.
     batch: Option<Batch>,
     peer: Option<Features>,
+    frames: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +128,11 @@ impl FrameWriter {
         self.buffer.len() - self.start
     }
 
+    /// How many frames were begun since this was last asked.
+    pub fn take_frames(&mut self) -> u64 {
+        std::mem::take(&mut self.frames)
+    }
+
     /// Bytes of memory held.
     pub fn heap_bytes(&self) -> usize {
         self.buffer.capacity()
@@ -143,6 +149,7 @@ impl FrameWriter {
         let reader = if self.peer.is_some() { Reader::Capable } else { Reader::Anyone };
         let encoded = encode(header, message, reader, now, &mut self.buffer);
         if encoded {
+            self.frames += 1;
             self.seal(header, start);
         }
         encoded
@@ -159,6 +166,7 @@ impl FrameWriter {
             } else {
                 let start = self.buffer.len();
                 encode_your_jobs(header, fitting, now, &mut self.buffer);
+                self.frames += 1;
                 self.seal(header, start);
             }
             rest = others;
@@ -172,6 +180,7 @@ impl FrameWriter {
         if self.batch.is_none() {
             let envelope = Envelope { message_type: kind::BATCH, count: 0, message_flags: 0 };
             let start = header.encode(envelope, &mut self.buffer);
+            self.frames += 1;
             self.batch = Some(Batch { start, sealed: self.speaks(header, Features::CHECKSUM) });
         }
     }

@@ -38,6 +38,12 @@ const ORDER: [Parameter; Parameter::ALL.len()] = [
     Parameter::Bind,
     Parameter::AppendFileName,
     Parameter::ClusterConfigFile,
+    Parameter::ClusterPort,
+    Parameter::ClusterSeeds,
+    Parameter::ClusterAnnounceIp,
+    Parameter::ClusterAnnouncePort,
+    Parameter::ClusterAnnounceBusPort,
+    Parameter::ClusterLinkSendbufLimit,
 ];
 
 /// What stands for the password in answers to patterns.
@@ -146,6 +152,12 @@ mod tests {
             ("bind", ""),
             ("appendfilename", "disque.aof"),
             ("cluster-config-file", "nodes.conf"),
+            ("cluster-port", "0"),
+            ("cluster-seeds", ""),
+            ("cluster-announce-ip", ""),
+            ("cluster-announce-port", "0"),
+            ("cluster-announce-bus-port", "0"),
+            ("cluster-link-sendbuf-limit", "268435456"),
         ]);
         assert_eq!(get(&Config::default(), "*"), expected);
         for parameter in Parameter::ALL {

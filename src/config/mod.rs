@@ -27,6 +27,7 @@ mod reference;
 mod retired;
 mod rewrite;
 mod sample;
+mod seeds;
 mod system;
 mod table;
 mod value;
@@ -40,6 +41,7 @@ pub use kinds::{
 pub use load::{Loaded, ReadSource, RenamedCommand, StartAction, load};
 pub use parameters::{Config, Parameter};
 pub use sample::sample;
+pub use seeds::{AnnouncedIp, Seed, Seeds};
 pub use system::read_source;
 pub use table::{Change, ParameterSet, Section};
 pub use value::{ByteSize, Seconds, ValueError};
@@ -47,24 +49,36 @@ pub use value::{ByteSize, Seconds, ValueError};
 use std::path::{Path, PathBuf};
 
 use crate::engine::EngineSettings;
+use crate::types::limits::BUS_PORT_OFFSET;
 
 impl Config {
     /// The part that the engine needs. After a change, tell the engine if this differs from before.
     pub fn engine(&self) -> EngineSettings {
         EngineSettings {
-            port: self.port,
-            bus_port: self.port + 10_000,
-            announce_ip: None,
+            port: announced(self.cluster_announce_port, self.port),
+            bus_port: announced(self.cluster_announce_bus_port, self.bus_port().unwrap_or(0)),
+            announce_ip: self.cluster_announce_ip.0,
             maxmemory: self.maxmemory.0,
             maxmemory_policy: self.maxmemory_policy,
             node_timeout: self.cluster_node_timeout,
         }
     }
 
+    /// The port on which the other nodes connect; `None` if no TCP port is listened on, since a node that nobody
+    /// can name cannot be in a cluster.
+    pub fn bus_port(&self) -> Option<u16> {
+        (self.port != 0).then(|| announced(self.cluster_port, self.port + BUS_PORT_OFFSET))
+    }
+
     /// Where a file is whose path an operator gave: relative paths start from `dir`.
     pub fn path_of(&self, path: &Path) -> PathBuf {
         self.dir.path().join(path)
     }
+}
+
+/// The number that is announced, unless it is 0, else the real one.
+fn announced(number: u16, real: u16) -> u16 {
+    if number == 0 { real } else { number }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::kinds::{
     BindAddresses, Directory, FileMode, FileName, FilePath, Fsync, Hertz, KeepAlive, LogLevel, OutputLimit,
     Password, SlowerThan,
 };
+use super::seeds::{AnnouncedIp, Seeds};
 use super::table::{Change, ParameterSet, Section, parameters};
 use super::value::{ByteSize, Seconds, Value, ValueError, check_range};
 use crate::engine::EvictionPolicy;
@@ -175,6 +176,39 @@ parameters! {
         /// Relative to dir. Each node needs its own: nodes that share it would take each other's identity.
         ClusterConfigFile = "cluster-config-file", cluster_config_file: FilePath =
             FilePath::new("nodes.conf"), AtStart;
+
+        /// The port on which the other nodes connect to this one; 0 means 10000 above port.
+        /// It listens on the same addresses as port. Nodes of Disque 1.0 look for it 10000 above port, so leave it
+        /// at 0 in a cluster with such.
+        ClusterPort = "cluster-port", cluster_port: u16 = 0, AtStart;
+
+        /// Nodes to join, as HOST:PORT with the ports for clients, separated by blanks; none joins nobody.
+        /// Names are looked up, all addresses of a name count, and this node itself may be among them: the same
+        /// line can stand on all nodes. While the node has joined nobody it tries again, within half a minute. The
+        /// seeds must listen for other nodes 10000 above these ports; for others use CLUSTER MEET.
+        /// Without seeds, join nodes with CLUSTER MEET.
+        /// Example: cluster-seeds disque-0.example.com:7711 disque-1.example.com:7711 [2001:db8::5]:7711
+        ClusterSeeds = "cluster-seeds", cluster_seeds: Seeds = Seeds::default(), AtStart;
+
+        /// The address at which the other nodes and clients reach this one, if it is not the one that its
+        /// connections come from; the empty string means that it is.
+        /// Needed behind a translation of addresses, as with the port mappings of containers. Nodes of Disque 1.0
+        /// do not know it.
+        ClusterAnnounceIp = "cluster-announce-ip", cluster_announce_ip: AnnouncedIp = AnnouncedIp(None),
+            AtRunTime;
+
+        /// The port at which clients reach this node, if it is not port; 0 means that it is.
+        ClusterAnnouncePort = "cluster-announce-port", cluster_announce_port: u16 = 0, AtRunTime,
+            in 0..=u64::from(MAX_CLIENT_PORT);
+
+        /// The port at which the other nodes reach this one, if it is not the one it listens on; 0 means that it is.
+        ClusterAnnounceBusPort = "cluster-announce-bus-port", cluster_announce_bus_port: u16 = 0, AtRunTime;
+
+        /// Close the connection to another node when this much waits to be sent to it; 0 means no limit.
+        /// What waits takes memory. The connection comes again, and the nodes repair what was lost with it: jobs
+        /// whose copies did not arrive are copied again, or elsewhere.
+        ClusterLinkSendbufLimit = "cluster-link-sendbuf-limit", cluster_link_sendbuf_limit: ByteSize =
+            ByteSize(256 << 20), AtRunTime;
     }
 
     "Slow commands and latency" {

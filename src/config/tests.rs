@@ -85,6 +85,24 @@ mod lines {
     }
 
     #[test]
+    fn ports_are_announced_as_they_are_unless_others_are_given() {
+        let ports = |text: &str| {
+            let config = load_text(text).unwrap().config;
+            let engine = config.engine();
+            (config.bus_port(), engine.port, engine.bus_port)
+        };
+        assert_eq!(ports("port 7712"), (Some(17712), 7712, 17712));
+        assert_eq!(ports("port 7712\ncluster-port 9"), (Some(9), 7712, 9));
+        let announced = "cluster-announce-port 80\ncluster-announce-bus-port 81";
+        assert_eq!(ports(announced), (Some(17711), 80, 81));
+        assert_eq!(ports("cluster-announce-port 80"), (Some(17711), 80, 17711));
+        assert_eq!(ports("port 0\nunixsocket x"), (None, 0, 0));
+        assert_eq!(ports("port 55535").0, Some(65535));
+        let ip = load_text("cluster-announce-ip 203.0.113.7").unwrap().config.engine().announce_ip;
+        assert_eq!(ip, Some("203.0.113.7".parse().unwrap()));
+    }
+
+    #[test]
     fn comments_blanks_and_case_do_not_matter_and_later_lines_win() {
         let text = "# port 1\n\n \t PORT 7712 \t\r\n  # a comment\r\nLogLevel DEBUG\nport 7713";
         let config = load_text(text).unwrap().config;

@@ -54,10 +54,6 @@ impl JobTable {
     }
 
     /// Adds a job that came into being elsewhere or earlier, whose ID must be new, and which must be in no queue and not in the wheel.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "jobs come from elsewhere only once there is a bus or a file")
-    )]
     pub(crate) fn insert(&mut self, job: Job) -> JobIndex {
         assert!(job.awake_at.is_never(), "{} comes with a timer", job.id);
         assert_eq!(job.ticket, Job::NO_TICKET, "{} comes with a place in a queue", job.id);

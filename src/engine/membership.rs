@@ -402,7 +402,8 @@ impl Engine {
         NodeId::from_bytes(bytes)
     }
 
-    fn cluster_info(&self) -> ClusterInfo {
+    /// What CLUSTER INFO tells.
+    pub fn cluster_info(&self) -> ClusterInfo {
         ClusterInfo {
             known_nodes: self.nodes.known(),
             reachable_nodes: self.nodes.reachable(),

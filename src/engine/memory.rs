@@ -24,7 +24,7 @@ pub enum MemoryLevel {
 /// Accounted bytes by use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryUse {
-    /// Records, bodies, index and queue entries of jobs.
+    /// Records, bodies, index and queue entries of jobs, and the IDs of those that are just gone.
     pub jobs: u64,
     /// Queues and their names.
     pub queues: u64,
@@ -85,7 +85,7 @@ impl Engine {
     /// Accounted bytes.
     pub fn memory_use(&self) -> MemoryUse {
         MemoryUse {
-            jobs: self.memory.jobs as u64,
+            jobs: (self.memory.jobs + self.tombstones.bytes()) as u64,
             queues: self.queues.bytes() as u64,
             waiters: self.memory.waiters as u64,
             shell: self.memory.shell,

@@ -285,6 +285,11 @@ impl Engine {
         self.waiters.contains(client) || self.pending.contains(client)
     }
 
+    /// Whether no other node is a member.
+    pub fn is_alone(&self) -> bool {
+        self.nodes.is_alone()
+    }
+
     /// This node's identity.
     pub fn me(&self) -> NodeId {
         self.nodes.me()

@@ -1,4 +1,4 @@
-//! Where clients come in: TCP addresses and the Unix socket.
+//! Where clients and other nodes come in: TCP addresses and the Unix socket.
 
 use std::fmt;
 use std::fs;
@@ -35,6 +35,8 @@ pub struct ListenError {
 pub enum Place {
     /// An address and port.
     Tcp(SocketAddr),
+    /// An address and port for the other nodes.
+    Bus(SocketAddr),
     /// The path of a Unix socket.
     Unix(PathBuf),
 }
@@ -44,17 +46,21 @@ impl fmt::Display for ListenError {
         let ListenError { place, error } = self;
         match place {
             Place::Tcp(addr) => write!(f, "cannot listen on {addr}: {error}")?,
+            Place::Bus(addr) => write!(f, "cannot listen on {addr}, where other nodes connect: {error}")?,
             Place::Unix(path) => write!(f, "cannot listen on {}: {error}", path.display())?,
         }
         f.write_str(match (place, error.kind()) {
             (Place::Tcp(_), io::ErrorKind::AddrInUse) => {
                 " (is another server running? choose another port with --port)"
             }
-            (Place::Tcp(_), io::ErrorKind::AddrNotAvailable) => {
+            (Place::Bus(_), io::ErrorKind::AddrInUse) => {
+                " (it lies 10000 above the port for clients; choose another with --cluster-port, or another --port)"
+            }
+            (Place::Tcp(_) | Place::Bus(_), io::ErrorKind::AddrNotAvailable) => {
                 " (no interface of this machine has the address; choose others with --bind)"
             }
-            (Place::Tcp(_), io::ErrorKind::PermissionDenied) => " (ports below 1024 need privileges)",
-            (Place::Tcp(_), _) => "",
+            (Place::Tcp(_) | Place::Bus(_), io::ErrorKind::PermissionDenied) => " (ports below 1024 need privileges)",
+            (Place::Tcp(_) | Place::Bus(_), _) => "",
             (Place::Unix(_), io::ErrorKind::AlreadyExists) => {
                 " (move it away, or choose another path with --unixsocket)"
             }
@@ -65,15 +71,22 @@ impl fmt::Display for ListenError {
 
 impl std::error::Error for ListenError {}
 
-/// Opens all TCP listeners. Without `bind` addresses it listens on all of IPv6 and IPv4, and is content with
-/// either if the system lacks the other.
-pub(crate) fn open_tcp(bind: &[IpAddr], port: u16, backlog: i32) -> Result<Vec<Listener>, ListenError> {
+/// Opens all TCP listeners of one port; `place` says what for. Without `bind` addresses it listens on all of IPv6 and
+/// IPv4, and is content with either if the system lacks the other.
+pub(crate) fn open_tcp(
+    bind: &[IpAddr],
+    port: u16,
+    backlog: i32,
+    place: fn(SocketAddr) -> Place,
+) -> Result<Vec<TcpListener>, ListenError> {
+    let open = |ip: IpAddr| {
+        let addr = SocketAddr::new(ip, port);
+        open_one(addr, backlog).map_err(|error| ListenError { place: place(addr), error })
+    };
     if !bind.is_empty() {
-        return bind.iter().map(|ip| open_one(SocketAddr::new(*ip, port), backlog)).collect();
+        return bind.iter().map(|ip| open(*ip)).collect();
     }
-    let v6 = open_one(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), backlog);
-    let v4 = open_one(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port), backlog);
-    match (v6, v4) {
+    match (open(Ipv6Addr::UNSPECIFIED.into()), open(Ipv4Addr::UNSPECIFIED.into())) {
         (Ok(v6), Ok(v4)) => Ok(vec![v6, v4]),
         (Ok(one), Err(error)) | (Err(error), Ok(one)) => match error.error.kind() {
             io::ErrorKind::AddrInUse => Err(error),
@@ -83,19 +96,16 @@ pub(crate) fn open_tcp(bind: &[IpAddr], port: u16, backlog: i32) -> Result<Vec<L
     }
 }
 
-fn open_one(addr: SocketAddr, backlog: i32) -> Result<Listener, ListenError> {
-    let open = || -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        if addr.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        socket.set_nonblocking(true)?;
-        socket.bind(&addr.into())?;
-        socket.listen(backlog)?;
-        Ok(TcpListener::from_std(socket.into()))
-    };
-    open().map(Listener::Tcp).map_err(|error| ListenError { place: Place::Tcp(addr), error })
+fn open_one(addr: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(backlog)?;
+    Ok(TcpListener::from_std(socket.into()))
 }
 
 /// Opens the Unix socket. A socket file that a dead server left is removed; any other file is not.

@@ -3,6 +3,7 @@
 //! It decodes what comes in, hands it to the engine, performs the engine's effects in order, and runs the
 //! commands that need connections or the process. It decides nothing about jobs.
 
+mod bus;
 mod client;
 mod clients;
 mod clock;
@@ -18,6 +19,7 @@ mod server;
 mod shell;
 mod signals;
 mod stream;
+mod tokens;
 
 use std::fmt;
 use std::fs;
@@ -28,7 +30,7 @@ use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Duration;
 
-use mio::Poll;
+use mio::{Poll, Waker};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
@@ -36,7 +38,8 @@ use crate::bus::NodesConf;
 use crate::command::{CommandTable, RenameError};
 use crate::config::{Config, Loaded, Problem, Warning};
 use crate::engine::{Engine, Seed};
-use crate::types::{Millis, NodeId};
+use crate::types::{Millis, NodeId, UnixMillis};
+use bus::{BusListener, Resolver};
 use clock::Clock;
 use listener::Listener;
 use logging::LogFile;
@@ -62,6 +65,8 @@ pub enum ServeError {
     Listen(ListenError),
     /// The configuration leaves nothing to listen on.
     NowhereToListen,
+    /// The configuration asks for a cluster, but leaves the node without a port to be known by.
+    NoPortForCluster,
     /// The node table cannot be used.
     Nodes(NodesFileError),
     /// A line of the configuration that needs the command table to be judged.
@@ -77,6 +82,10 @@ impl fmt::Display for ServeError {
             ServeError::Listen(error) => error.fmt(f),
             ServeError::NowhereToListen => f.write_str(
                 "Configured to not listen anywhere, exiting. Set a port (--port 7711) or a unixsocket.",
+            ),
+            ServeError::NoPortForCluster => f.write_str(
+                "cluster-port and cluster-seeds need a TCP port, by which the other nodes know this one; set port, or \
+                 remove them.",
             ),
             ServeError::Nodes(error) => error.fmt(f),
             ServeError::Config(error) => error.fmt(f),
@@ -168,7 +177,7 @@ fn assemble(
     config_path: Option<PathBuf>,
 ) -> Result<Parts, ServeError> {
     let poll = setup("cannot create the event loop", Poll::new())?;
-    let signals = setup("cannot handle signals", Signals::install(poll.registry(), server::signal_tokens()))?;
+    let signals = setup("cannot handle signals", Signals::install(poll.registry()))?;
     let mut clock = Clock::new();
     let now = clock.tick();
     let mut seed = [0; 32];
@@ -176,13 +185,13 @@ fn assemble(
     let random = SysRng.try_fill_bytes(&mut seed).and_then(|()| SysRng.try_fill_bytes(&mut identity));
     setup("the system gives no random bytes", random.map_err(io::Error::other))?;
 
-    if config.port == 0 && config.unixsocket.is_none() {
-        return Err(ServeError::NowhereToListen);
-    }
+    check_places(&config)?;
     // Before the Unix socket: one that another server listens on must not be taken away from it.
     let nodes_path = config.path_of(config.cluster_config_file.path());
     let (mut nodes_file, nodes) = NodesFile::open(&nodes_path).map_err(ServeError::Nodes)?;
     let listeners = open_listeners(&config).map_err(ServeError::Listen)?;
+    let bus_listeners = open_bus_listeners(&config).map_err(ServeError::Listen)?;
+    let resolver = setup("cannot look up cluster-seeds", start_resolver(&config, &poll, now))?;
     let nodes = match nodes {
         Some(nodes) => {
             tracing::info!("Node configuration loaded, I'm {}", nodes.myself().expect("it was checked").id);
@@ -201,19 +210,67 @@ fn assemble(
     let run_id = identity[20..].iter().map(|byte| format!("{byte:02x}")).collect();
     let mut operator = Operator::new(&config, now, log, run_id);
     operator.config_path = config_path;
-    Ok(Parts { poll, listeners, signals, clock, engine, config, commands, nodes_file, operator })
+    Ok(Parts {
+        poll,
+        listeners,
+        bus_listeners,
+        resolver,
+        signals,
+        clock,
+        engine,
+        config,
+        commands,
+        nodes_file,
+        operator,
+    })
+}
+
+/// Refuses what leaves nothing to listen on, for clients or for the other nodes.
+fn check_places(config: &Config) -> Result<(), ServeError> {
+    if config.port != 0 {
+        return Ok(());
+    }
+    if config.unixsocket.is_none() {
+        return Err(ServeError::NowhereToListen);
+    }
+    if config.cluster_port != 0 || !config.cluster_seeds.seeds().is_empty() {
+        return Err(ServeError::NoPortForCluster);
+    }
+    Ok(())
 }
 
 fn open_listeners(config: &Config) -> Result<Vec<Listener>, ListenError> {
     let mut listeners = Vec::new();
     if config.port != 0 {
-        let backlog = config.tcp_backlog.min(i32::MAX as u32) as i32;
-        listeners = listener::open_tcp(config.bind.addresses(), config.port, backlog)?;
+        let tcp = listener::open_tcp(config.bind.addresses(), config.port, backlog(config), Place::Tcp)?;
+        listeners.extend(tcp.into_iter().map(Listener::Tcp));
     }
     if let Some(path) = &config.unixsocket {
         listeners.push(listener::open_unix(&config.path_of(path), config.unixsocketperm.0)?);
     }
     Ok(listeners)
+}
+
+/// Where the other nodes connect: at the addresses for clients, since one of them is what others know of this node.
+fn open_bus_listeners(config: &Config) -> Result<Vec<BusListener>, ListenError> {
+    match config.bus_port() {
+        Some(port) => listener::open_tcp(config.bind.addresses(), port, backlog(config), Place::Bus),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn backlog(config: &Config) -> i32 {
+    config.tcp_backlog.min(i32::MAX as u32) as i32
+}
+
+/// The thread that looks up `cluster-seeds`, if there are any.
+fn start_resolver(config: &Config, poll: &Poll, now: UnixMillis) -> io::Result<Option<Resolver>> {
+    let seeds = config.cluster_seeds.seeds();
+    if seeds.is_empty() {
+        return Ok(None);
+    }
+    let waker = Waker::new(poll.registry(), tokens::waker())?;
+    Resolver::start(seeds, waker, now).map(Some)
 }
 
 /// The identity of a node that had none.
@@ -256,6 +313,9 @@ fn run(mut server: Server, start_dir: &Path) -> Result<ExitCode, ServeError> {
 
 fn announce(server: &Server) {
     tracing::info!("Server started, Disque version {}", env!("CARGO_PKG_VERSION"));
+    if let Some(port) = server.config.bus_port() {
+        tracing::info!("Other nodes reach this one on port {port}");
+    }
     if server.config.port != 0 {
         tracing::info!("The server is now ready to accept connections on port {}", server.config.port);
     }

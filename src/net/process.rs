@@ -6,8 +6,11 @@ use std::io;
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::time::TimeValLike as _;
 
-/// Descriptors that are not client connections: listeners, log, node table, epoll.
-const RESERVED_DESCRIPTORS: u64 = 32;
+use crate::types::NodeSet;
+
+/// Descriptors that are not client connections: listeners, log, node table, epoll, and two links for each other node
+/// of the largest cluster.
+const RESERVED_DESCRIPTORS: u64 = 64 + 2 * NodeSet::CAPACITY as u64;
 
 /// Processor time in microseconds: in the system, in the program.
 pub(crate) fn cpu_micros() -> (u64, u64) {

@@ -7,8 +7,9 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll};
 
+use super::bus::{self, Bus, BusListener, Carrier, Resolver};
 use super::client::Closing;
 use super::clients::Clients;
 use super::clock::Clock;
@@ -17,6 +18,7 @@ use super::nodes_file::NodesFile;
 use super::operator::Operator;
 use super::process::os_text;
 use super::signals::{Signal, Signals};
+use super::tokens::{self, Source};
 use crate::command::CommandTable;
 use crate::config::Config;
 use crate::engine::{ClientId, Control, Effect, Effects, Engine, Input, Reply};
@@ -26,12 +28,15 @@ use crate::types::{Millis, UnixMillis};
 pub(crate) struct Server {
     pub(super) poll: Poll,
     pub(super) listeners: Vec<Listener>,
+    pub(super) bus_listeners: Vec<BusListener>,
+    pub(super) resolver: Option<Resolver>,
     pub(super) signals: Signals,
     pub(super) clock: Clock,
     pub(super) now: UnixMillis,
     pub(super) engine: Engine,
     pub(super) effects: Effects,
     pub(super) clients: Clients,
+    pub(super) bus: Bus,
     pub(super) config: Config,
     pub(super) commands: CommandTable,
     pub(super) nodes_file: NodesFile,
@@ -60,9 +65,6 @@ pub(crate) enum Ending {
 pub(super) const READ_BUFFER: usize = 64 * 1024;
 const ACCEPTS_PER_EVENT: usize = 1000;
 const EVENTS: usize = 1024;
-/// Clients are tokens 0 and up; the few others count down from the top.
-const FIRST_SIGNAL: usize = usize::MAX - 16;
-const FIRST_LISTENER: usize = usize::MAX - 16 - 64;
 /// How often idle clients and soft limits are looked at, if there is anything to look at.
 const HOUSEKEEPING: Millis = Millis(1000);
 /// How often the engine is told what the connections hold.
@@ -72,6 +74,8 @@ const MEMORY_REPORT: Millis = Millis(100);
 pub(crate) struct Parts {
     pub(crate) poll: Poll,
     pub(crate) listeners: Vec<Listener>,
+    pub(crate) bus_listeners: Vec<BusListener>,
+    pub(crate) resolver: Option<Resolver>,
     pub(crate) signals: Signals,
     pub(crate) clock: Clock,
     pub(crate) engine: Engine,
@@ -81,25 +85,25 @@ pub(crate) struct Parts {
     pub(crate) operator: Operator,
 }
 
-pub(crate) fn signal_tokens() -> usize {
-    FIRST_SIGNAL
-}
-
 impl Server {
     pub(crate) fn new(mut parts: Parts) -> io::Result<Server> {
         for (offset, listener) in parts.listeners.iter_mut().enumerate() {
-            listener.register(parts.poll.registry(), Token(FIRST_LISTENER + offset))?;
+            listener.register(parts.poll.registry(), tokens::listener(offset))?;
         }
+        bus::register(&mut parts.bus_listeners, parts.poll.registry(), tokens::bus_listener)?;
         let now = parts.clock.tick();
         Ok(Server {
             poll: parts.poll,
             listeners: parts.listeners,
+            bus_listeners: parts.bus_listeners,
+            resolver: parts.resolver,
             signals: parts.signals,
             clock: parts.clock,
             now,
             engine: parts.engine,
             effects: Effects::new(),
             clients: Clients::default(),
+            bus: Bus::new(now),
             config: parts.config,
             commands: parts.commands,
             nodes_file: parts.nodes_file,
@@ -136,10 +140,14 @@ impl Server {
         self.drop_vanished(events);
         self.advance();
         let resumed = std::mem::take(&mut self.clients.resume);
+        let resumed_links = self.take_resumed_links();
         for event in events {
             self.event(event);
         }
         self.go_on(resumed);
+        self.go_on_with_links(resumed_links);
+        self.watch_links();
+        self.look_for_seeds();
         self.end_pause();
         self.housekeeping();
         self.flush_dirty();
@@ -147,12 +155,14 @@ impl Server {
 
     /// Not at all while there is work, else until something is due.
     fn time_to_sleep(&mut self) -> Option<Duration> {
-        if !self.clients.resume.is_empty() {
+        if !self.clients.resume.is_empty() || self.bus.has_work() {
             return Some(Duration::ZERO);
         }
         let housekeeping = self.needs_housekeeping().then_some(self.next_housekeeping);
-        let next =
-            [self.engine.next_deadline(), self.paused_until, housekeeping].into_iter().flatten().min()?;
+        let seeds = self.resolver.as_ref().and_then(Resolver::next_deadline);
+        let links = self.bus.next_deadline();
+        let deadlines = [self.engine.next_deadline(), self.paused_until, housekeeping, links, seeds];
+        let next = deadlines.into_iter().flatten().min()?;
         self.clock.tick();
         Some(self.clock.until(next))
     }
@@ -172,7 +182,7 @@ impl Server {
     /// them in the same turn (redis-clients.md 7.3).
     fn drop_vanished(&mut self, events: &Events) {
         for event in events {
-            let Some(slot) = client_slot(event.token()) else { continue };
+            let Source::Client(slot) = tokens::source(event.token()) else { continue };
             let closed = event.is_read_closed() || event.is_write_closed() || event.is_error();
             if closed && self.clients.get(slot).is_some_and(|client| client.blocked) {
                 self.close_now(slot);
@@ -181,26 +191,29 @@ impl Server {
     }
 
     fn event(&mut self, event: &mio::event::Event) {
-        let Token(token) = event.token();
-        if token >= FIRST_SIGNAL {
-            self.signal(token - FIRST_SIGNAL);
-        } else if token >= FIRST_LISTENER {
-            self.accept(token - FIRST_LISTENER);
-        } else {
-            let slot = token as u32;
-            let Some(client) = self.clients.get_mut(slot) else { return };
-            if event.is_writable() && !client.output.is_empty() {
-                self.clients.mark_dirty(slot);
-            }
-            if event.is_readable() || event.is_read_closed() || event.is_error() {
-                let client = self.clients.acting(slot);
-                client.readable = true;
-                // A read that drains the socket stops before it would see the end of file.
-                client.read_closed |= event.is_read_closed();
-                // One that goes on from the last turn has its share of this one coming.
-                if !client.resuming {
-                    self.serve(slot);
-                }
+        match tokens::source(event.token()) {
+            Source::Client(slot) => self.client_event(slot, event),
+            Source::Link(slot) => self.link_event(slot, event),
+            Source::Listener(offset) => self.accept(offset),
+            Source::BusListener(offset) => self.accept_peers(offset),
+            Source::Signal(offset) => self.signal(offset),
+            Source::Waker => self.seeds_found(),
+        }
+    }
+
+    fn client_event(&mut self, slot: u32, event: &mio::event::Event) {
+        let Some(client) = self.clients.get_mut(slot) else { return };
+        if event.is_writable() && !client.output.is_empty() {
+            self.clients.mark_dirty(slot);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            let client = self.clients.acting(slot);
+            client.readable = true;
+            // A read that drains the socket stops before it would see the end of file.
+            client.read_closed |= event.is_read_closed();
+            // One that goes on from the last turn has its share of this one coming.
+            if !client.resuming {
+                self.serve(slot);
             }
         }
     }
@@ -255,7 +268,7 @@ impl Server {
         self.operator.traffic.count_connection();
         let slot = self.clients.insert(stream, peer, self.now);
         let registered =
-            self.clients.acting(slot).stream.register(self.poll.registry(), Token(slot as usize));
+            self.clients.acting(slot).stream.register(self.poll.registry(), tokens::client(slot));
         if let Err(error) = registered {
             tracing::warn!(%error, "cannot watch a connection");
             self.clients.close(slot, Closing::Now);
@@ -285,6 +298,8 @@ impl Server {
     /// Performs the effects at hand, in order.
     fn perform(&mut self, acting: u32) {
         let mut unsaved: Option<String> = None;
+        let header = self.engine.header();
+        let by = Carrier { registry: self.poll.registry(), config: &self.config, now: self.now };
         for effect in self.effects.iter() {
             match (effect, &unsaved) {
                 // Nobody is told OK about a change that a restart would forget.
@@ -294,13 +309,12 @@ impl Server {
                 (Effect::Reply { client, reply }, _) => {
                     self.clients.reply(*client, reply, &self.effects, acting, self.config.port);
                 }
-                (
-                    Effect::OpenLink { .. }
-                    | Effect::CloseLink { .. }
-                    | Effect::PeerFeatures { .. }
-                    | Effect::Send { .. },
-                    _,
-                ) => {}
+                (Effect::Send { to, message }, _) => {
+                    self.bus.send(*to, &header, &self.effects.message(message), by);
+                }
+                (Effect::OpenLink { link, address }, _) => self.bus.open_link(*link, *address, by),
+                (Effect::CloseLink { link }, _) => self.bus.close_link(*link, by),
+                (Effect::PeerFeatures { link, features }, _) => self.bus.set_features(*link, *features),
                 (Effect::SaveNodes(conf), _) => {
                     if let Err(error) = self.nodes_file.save(conf) {
                         tracing::error!(%error, "cannot save the node table");
@@ -312,14 +326,19 @@ impl Server {
         }
     }
 
-    /// Writes everybody's output, and closes who is to be closed.
+    /// Writes all output, and closes who is to be closed: the one place where anything leaves. Other nodes come first,
+    /// since clients wait for what these answer.
     pub(super) fn flush_dirty(&mut self) {
+        self.flush_links();
         while !self.clients.dirty.is_empty() {
             for slot in std::mem::take(&mut self.clients.dirty) {
                 self.flush(slot);
             }
         }
+        // What closing clients made the engine say.
+        self.flush_links();
         self.clients.recycle_slots();
+        self.bus.recycle_slots();
     }
 
     fn flush(&mut self, slot: u32) {
@@ -402,7 +421,7 @@ impl Server {
         if self.now >= self.next_memory_report {
             self.next_memory_report = self.now + MEMORY_REPORT;
             let held = self.clients.iter().map(|(_, client)| client.heap_bytes() as u64).sum::<u64>();
-            let shell = held + (READ_BUFFER + EVENTS * 16) as u64;
+            let shell = held + self.bus.heap_bytes() as u64 + (READ_BUFFER + EVENTS * 16) as u64;
             self.step(Input::Control(Control::ShellMemory(shell)), u32::MAX);
             self.operator.saw_memory(self.engine.memory_use().total());
         }
@@ -422,8 +441,4 @@ impl Server {
             }
         }
     }
-}
-
-fn client_slot(Token(token): Token) -> Option<u32> {
-    (token < FIRST_LISTENER).then_some(token as u32)
 }

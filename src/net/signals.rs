@@ -3,9 +3,11 @@
 use std::io::{self, Read as _};
 
 use mio::net::UnixStream;
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Registry};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
+
+use super::tokens;
 
 /// The signals that the loop answers. SIGPIPE is ignored by the Rust runtime.
 const SIGNALS: [(i32, &str); 3] = [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT"), (SIGHUP, "SIGHUP")];
@@ -26,15 +28,15 @@ pub(crate) enum Signal {
 }
 
 impl Signals {
-    /// Installs the handlers and watches their sockets under tokens from `first` on.
-    pub(crate) fn install(registry: &Registry, first: usize) -> io::Result<Signals> {
+    /// Installs the handlers and watches their sockets.
+    pub(crate) fn install(registry: &Registry) -> io::Result<Signals> {
         let mut receivers = Vec::new();
         for (offset, (number, name)) in SIGNALS.into_iter().enumerate() {
             let (receiver, sender) = std::os::unix::net::UnixStream::pair()?;
             receiver.set_nonblocking(true)?;
             pipe::register(number, sender)?;
             let mut receiver = UnixStream::from_std(receiver);
-            registry.register(&mut receiver, Token(first + offset), Interest::READABLE)?;
+            registry.register(&mut receiver, tokens::signal(offset), Interest::READABLE)?;
             receivers.push((receiver, number, name));
         }
         Ok(Signals { receivers })

@@ -58,6 +58,9 @@ enum Event {
     Frame { to: Place, via: Via, bytes: Vec<u8> },
 }
 
+/// Whether a message is lost: asked with sender, receiver and message.
+pub type Loses = dyn FnMut(Place, Place, &Message<'_>) -> bool;
+
 #[derive(Default)]
 pub struct Net {
     pub now: UnixMillis,
@@ -67,8 +70,7 @@ pub struct Net {
     next: u64,
     /// Pairs between which nothing passes, not even a refusal; in this direction.
     cuts: BTreeSet<(Place, Place)>,
-    /// Frames that are lost: asked with sender, receiver and message.
-    pub lose: Option<Box<dyn FnMut(Place, Place, &Message<'_>) -> bool>>,
+    pub lose: Option<Box<Loses>>,
     /// Frames delivered, by name.
     pub delivered: BTreeMap<&'static str, usize>,
 }

@@ -32,11 +32,13 @@ fn react(engine: &mut Engine, name: &str) -> (Vec<&'static str>, u64) {
     reader.feed(&bytes);
     let mut effects = Effects::new();
     if let Ok(Some(frame)) = reader.next_frame()
-        && let Ok((header, message)) = decode(frame, NOW)
+        && let Ok((header, messages)) = decode(frame, NOW)
     {
         let from = "127.0.0.1".parse().expect("an address");
         let via = Via::Peer { link: PeerLinkId(7), from, to: from };
-        engine.step(NOW, Input::Message { via, header: &header, message }, &mut effects);
+        for message in messages.flatten() {
+            engine.step(NOW, Input::Message { via, header: &header, message }, &mut effects);
+        }
     }
     assert_eq!(engine.audit(), Ok(()), "{name}");
     let mut answers = Vec::new();

@@ -9,7 +9,9 @@ mod support;
 mod tools;
 
 mod bulky;
+mod bus;
 mod clients;
+mod cluster;
 mod crowd;
 mod lifetime;
 mod peers;

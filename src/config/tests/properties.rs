@@ -16,6 +16,18 @@ fn value(parameter: Parameter) -> BoxedStrategy<String> {
         P::Daemonize | P::AppendOnly | P::AofEnqueueJobsOnce => Just("no".to_owned()).boxed(),
         P::NoAppendFsyncOnRewrite | P::AofRewriteIncrementalFsync | P::AofLoadTruncated => yes_no(),
         P::Port => number(1..55536),
+        P::ClusterPort | P::ClusterAnnounceBusPort => number(0..65536),
+        P::ClusterAnnouncePort => number(0..55536),
+        P::ClusterSeeds => prop_oneof![
+            Just("\"\"".to_owned()),
+            prop::collection::vec("([a-z0-9._-]{1,9}|\\[::1\\]):[1-9][0-9]{0,3}", 1..=64)
+                .prop_map(|all| all.join(" ")),
+        ]
+        .boxed(),
+        P::ClusterAnnounceIp => {
+            prop_oneof![Just("\"\"".to_owned()), Just("10.0.0.7".to_owned()), Just("2001:db8::7".to_owned())]
+                .boxed()
+        }
         P::Hz => number(0..600),
         P::MaxClients | P::ClusterNodeTimeout => number(1..i32::MAX as u32),
         P::TcpBacklog
@@ -25,7 +37,7 @@ fn value(parameter: Parameter) -> BoxedStrategy<String> {
         | P::LatencyMonitorThreshold => number(0..i32::MAX as u32),
         P::TcpKeepalive => prop_oneof![yes_no(), number(0..100_000)].boxed(),
         P::SlowlogLogSlowerThan => prop_oneof![number(0..100_000), Just("-5".to_owned())].boxed(),
-        P::MaxMemory | P::AutoAofRewriteMinSize => size().boxed(),
+        P::MaxMemory | P::AutoAofRewriteMinSize | P::ClusterLinkSendbufLimit => size().boxed(),
         P::MaxMemoryPolicy => prop_oneof!["acks", "noeviction"].boxed(),
         P::LogLevel => prop_oneof!["debug", "verbose", "notice", "WARNING"].boxed(),
         P::AppendFsync => prop_oneof!["always", "everysec", "no"].boxed(),

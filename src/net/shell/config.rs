@@ -26,6 +26,7 @@ impl Server {
             },
             (b"resetstat", 2) => {
                 self.operator.reset_stats();
+                self.bus.traffic.reset();
                 self.reply_ok(slot);
             }
             (b"rewrite", 2) => match self.config_rewrite() {

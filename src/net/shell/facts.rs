@@ -1,6 +1,8 @@
 //! INFO: collects what the other rooms know.
 
-use crate::admin::{self, AofFacts, ClientFacts, CpuFacts, InfoSource, JobCounts, MemoryFacts, ServerFacts};
+use crate::admin::{
+    self, AofFacts, ClientFacts, ClusterFacts, CpuFacts, InfoSource, JobCounts, MemoryFacts, ServerFacts,
+};
 use crate::command::{COMMANDS, CommandError};
 use crate::engine::EvictionPolicy;
 use crate::net::process;
@@ -83,7 +85,19 @@ impl Server {
             traffic: &self.operator.traffic,
             loop_turns: &self.operator.turns,
             cpu: CpuFacts { sys_micros, user_micros },
+            cluster: self.cluster_facts(),
+            bus: self.bus.facts(),
             commands: self.operator.stats.used(&names),
+        }
+    }
+
+    fn cluster_facts(&self) -> ClusterFacts {
+        let info = self.engine.cluster_info();
+        ClusterFacts {
+            bus_port: self.config.bus_port().unwrap_or(0),
+            known_nodes: info.known_nodes,
+            reachable_nodes: info.reachable_nodes,
+            size: info.size,
         }
     }
 

@@ -411,7 +411,10 @@ impl World {
                     let text = conf.to_string();
                     assert_eq!(NodesConf::parse(text.as_bytes()).as_ref(), Ok(&**conf));
                 }
-                Effect::OpenLink { .. } | Effect::CloseLink { .. } | Effect::Send { .. } => {
+                Effect::OpenLink { .. }
+                | Effect::CloseLink { .. }
+                | Effect::PeerFeatures { .. }
+                | Effect::Send { .. } => {
                     panic!("a lone node talks to nobody: {effect:?}")
                 }
             }
