@@ -114,7 +114,7 @@ impl Engine {
         let nodes = events.nodes();
         let cursor = self.jobs.scan(self.sweep.cursor, SLOTS, |index, job| {
             let concerns = job.is_dummy() || !job.delivered.intersection(nodes).is_empty();
-            if concerns && job.state != JobState::WaitReplication {
+            if concerns {
                 found.push(index);
             }
             last = found.len() >= BURST;
