@@ -108,14 +108,22 @@ impl World {
                     drop(self.ask(node, &[b"CLUSTER", b"MEET", ip.as_bytes(), b"7711"]));
                 }
             }
-            let former = |id: &NodeId| self.nodes.iter().any(|node| node.former.contains(id));
-            let gone: Vec<NodeId> =
-                known.iter().copied().filter(|id| !ids.contains(id) && former(id)).collect();
-            for id in gone {
-                drop(self.ask(node, &[b"CLUSTER", b"FORGET", &id.text()]));
-            }
+        }
+        if self.calm && !patient {
+            self.forget_the_gone(&here, &ids);
         }
         agreed
+    }
+
+    /// Identities that no machine has any more. A node may know one only from the lists of holders of its jobs, so the
+    /// operator tells all of them.
+    fn forget_the_gone(&mut self, here: &[usize], ids: &BTreeSet<NodeId>) {
+        let former: BTreeSet<NodeId> = self.nodes.iter().flat_map(|node| node.former.iter().copied()).collect();
+        for id in former.difference(ids) {
+            for node in here {
+                drop(self.ask(*node, &[b"CLUSTER", b"FORGET", &id.text()]));
+            }
+        }
     }
 
     /// Whether nothing is pending anywhere.

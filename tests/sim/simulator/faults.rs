@@ -95,7 +95,11 @@ impl World {
                 self.start_node(a);
                 self.meet(b, a);
             }
-            Kind::Merge => self.meet(b, a),
+            Kind::Merge => {
+                // Until now the clusters knew nothing of each other.
+                self.ledger.history.end(Kind::Merge, self.now);
+                self.meet(b, a);
+            }
             Kind::Leave => drop(self.ask(a, &[b"CLUSTER", b"LEAVING", b"yes"])),
             Kind::Forget => self.forget_node(a, amount),
             Kind::MemoryHigh | Kind::MemoryCritical => self.squeeze(fault),
@@ -137,7 +141,7 @@ impl World {
             }
             Kind::Drift => self.nodes[a].clock.set_drift(self.now, 0),
             Kind::Leave => drop(self.ask(a, &[b"CLUSTER", b"LEAVING", b"no"])),
-            Kind::Forget => self.meet(b, a),
+            Kind::Forget => self.meet_all(a),
             Kind::NewId => self.return_with_new_id(a, b, amount),
             Kind::MemoryHigh | Kind::MemoryCritical => self.set_maxmemory(a, 0),
             Kind::DiskFull => self.nodes[a].disk.full = false,
@@ -358,11 +362,24 @@ impl World {
         drop(self.ask(from, &[b"CLUSTER", b"MEET", ip.as_bytes(), b"7711"]));
     }
 
+    /// What was forgotten on purpose must be met on purpose.
+    fn meet_all(&mut self, node: usize) {
+        for other in 0..self.nodes.len() {
+            if other != node && self.nodes[other].exists {
+                self.meet(other, node);
+                self.meet(node, other);
+            }
+        }
+    }
+
     /// The clusters are made at the beginning: by the operator, or by `cluster-seeds`.
     pub fn found_clusters(&mut self) {
         let second = self.plan.second_cluster;
         let first = self.plan.nodes - second;
         let by_seeds = self.plan.seed.is_multiple_of(2);
+        if second > 0 {
+            self.ledger.history.begin(Kind::Merge, 0);
+        }
         for (founder, members) in [(0, 1..first), (first, first + 1..self.plan.nodes)] {
             for member in members {
                 if by_seeds {

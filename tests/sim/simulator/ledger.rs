@@ -76,6 +76,8 @@ pub struct Job {
     pub copies_lost: u32,
     /// Something happened by which an at-most-once job may be lost.
     pub excused: bool,
+    /// Nodes handed it to each other.
+    moved: bool,
 }
 
 impl Job {
@@ -186,6 +188,7 @@ impl Ledger {
             cancelled: false,
             copies_lost: 0,
             excused: false,
+            moved: false,
         });
         self.jobs.len() - 1
     }
@@ -302,13 +305,18 @@ impl Ledger {
         if passed + retry / 50 + 20 * MS >= retry {
             return "lease ran out".to_owned();
         }
-        let from = job.last_node;
-        if faults == 0 {
+        let (from, moved) = (job.last_node, job.moved);
+        if faults == 0 && !moved {
             let (passed, retry) = (passed / MS, retry / MS);
             let text = format!("job {number} by node {node}, {passed} ms after node {from}, of {retry} ms");
             self.violate(now, "lease cut short", text);
         }
-        let same = if from == node { "same node" } else { "other node" };
+        let same = match (moved && faults == 0, from == node) {
+            // While a job is on its way from one node to another, nobody answers a holder that announces itself.
+            (true, _) => "moved between nodes",
+            (false, true) => "same node",
+            (false, false) => "other node",
+        };
         format!("early, {same}: {}", chief.map_or("no fault".to_owned(), |kind| format!("{kind:?}")))
     }
 
@@ -386,6 +394,13 @@ impl Ledger {
         self.tell_or_keep(id, 0);
     }
 
+    /// A node hands the job to another one.
+    pub fn moved(&mut self, id: &[u8]) {
+        if let Some(job) = self.job_mut(id) {
+            job.moved = true;
+        }
+    }
+
     /// A node lost its memory, and with it its copy of this job.
     pub fn copy_lost(&mut self, id: &[u8]) {
         self.tell_or_keep(id, 1);
@@ -433,7 +448,9 @@ impl Ledger {
             return false;
         }
         if job.is_at_most_once() {
-            return job.deliveries == 0 && !job.excused && !job.ack_tried;
+            // What a node gets from one that it has forgotten meanwhile it does not take.
+            let forgot = self.history.between(job.asked_at, now) & (1 << Kind::Forget as u8) != 0;
+            return job.deliveries == 0 && !job.excused && !job.ack_tried && !forgot;
         }
         !job.ack_tried
     }

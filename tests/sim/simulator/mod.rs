@@ -46,9 +46,17 @@ pub use report::{Outcome, Totals};
 pub use trace::Talk;
 use world::World;
 
-/// Runs a plan to its end.
+/// Runs a plan to its end. A panic, in the engine or in the simulation itself, is a violation like any other.
 pub fn run(plan: Plan, talk: Talk, from: u64) -> Outcome {
-    let mut world = World::new(plan, talk, from);
-    world.run();
+    let mut world = None;
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        world.insert(World::new(plan.clone(), talk, from)).run();
+    }));
+    let Some(mut world) = world else { panic!("seed {} cannot begin", plan.seed) };
+    if let Err(panic) = result {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        world.violate("panic", text.unwrap_or_default());
+    }
     Outcome::of(world)
 }

@@ -246,9 +246,9 @@ impl Plan {
         plan
     }
 
-    /// So many jobs per second that a seed has between one and ten thousand of them, or more in a few short ones.
+    /// So much that a seed has some thousand jobs, whether its storm is short or long.
     fn draw_load(&mut self, chance: &mut Chance) {
-        let jobs = chance.spread(1_000, 8_000);
+        let jobs = chance.spread(1_500, 10_000);
         let each = self.storm / jobs * self.producers as u64;
         self.think = (each / 4, each + each * 3 / 4);
     }

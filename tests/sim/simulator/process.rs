@@ -112,6 +112,9 @@ impl World {
             }
             _ => Vec::new(),
         };
+        if let Message::YourJobs { jobs } = &message {
+            jobs.iter().for_each(|job| self.ledger.moved(&job.id.text()));
+        }
         let up = conn.is_some_and(|conn| self.conns.get(&conn).is_some_and(|state| state.up && state.open[way]));
         let Some(conn) = conn.filter(|_| up) else {
             only_here.iter().for_each(|id| self.ledger.excuse(id));

@@ -14,7 +14,7 @@ use super::clock::NodeClock;
 use super::coverage::Coverage;
 use super::ledger::Ledger;
 use super::node::Node;
-use super::plan::{MS, Plan, SECOND};
+use super::plan::{Kind, MS, Plan, SECOND};
 use super::trace::{Talk, Trace};
 use super::wire::{Conn, Net};
 
@@ -150,6 +150,9 @@ impl World {
             };
             let clock = NodeClock::new(drift, skew);
             self.nodes.push(Node::new(index, clock, settings, seed.split(100 + index as u64)));
+        }
+        if self.plan.loss_permille > 0 {
+            self.ledger.history.begin(Kind::Loss, 0);
         }
         for index in 0..self.plan.nodes {
             self.start_node(index);
