@@ -86,6 +86,24 @@ fn process_of_the_server_is_found_by_its_port() {
 }
 
 #[test]
+fn load_is_spread_over_all_nodes_that_are_named() {
+    let servers = [Server::start(&[]), Server::start(&[]), Server::start(&[])];
+    let nodes = format!("--nodes 127.0.0.1:{},localhost:{}", servers[1].port, servers[2].port);
+    let words = format!("cycle --count 600 --connections 3 --window 1 --replicate 1 {nodes}");
+    let fields = measured(servers[0].port, &words);
+    assert_eq!((&fields["operations"], &fields["voids"]), (&1_800.into(), &0.into()));
+    assert!(fields["cpu_ticks"].is_u64(), "{fields}");
+    for server in &servers {
+        let Value::Bulk(stats) = server.connect().run("INFO commandstats") else { panic!("INFO is text") };
+        let stats = String::from_utf8_lossy(&stats).into_owned();
+        assert!(stats.contains("cmdstat_addjob:calls="), "it had its share:\n{stats}");
+    }
+    let alone = benchmark(servers[0].port, "add --count 1 --replicate 2");
+    let said = String::from_utf8_lossy(&alone.stderr).into_owned();
+    assert!(said.contains("NOREPL"), "copies are asked for: {said}");
+}
+
+#[test]
 fn blocked_clients_are_counted_and_measured() {
     let server = Server::start(&[]);
     let fields = measured(server.port, "blocked 20 3 --seconds 0.01");

@@ -23,7 +23,7 @@ pub(super) fn run(target: &mut Target, clients: u32) -> Result<Findings, Fault> 
     let resident_before = target.resident();
     let mut streams = Vec::new();
     for number in 0..clients {
-        let mut stream = connect(target.address)?;
+        let mut stream = connect(target.addresses[0])?;
         let mut bytes = Vec::new();
         target.speech.write_wait(&mut bytes, number % target.speech.queues.len() as u32);
         stream.write_all(&bytes)?;

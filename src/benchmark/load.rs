@@ -53,11 +53,12 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn open(address: SocketAddr, connections: u32) -> Result<Load, Fault> {
+    /// Connects to the addresses in turn.
+    pub(super) fn open(addresses: &[SocketAddr], connections: u32) -> Result<Load, Fault> {
         let poll = Poll::new()?;
         let mut links = Vec::new();
-        for number in 0..connections {
-            let mut link = Link::open(address)?;
+        for (number, address) in (0..connections).zip(addresses.iter().cycle()) {
+            let mut link = Link::open(*address)?;
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry().register(&mut link.stream, Token(number as usize), interest)?;
             links.push(link);

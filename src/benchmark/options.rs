@@ -85,9 +85,17 @@ pub(super) struct Options {
     #[arg(long, global = true, value_name = "PORT", default_value_t = 7711, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) port: u16,
 
-    /// Its process, for processor time and memory [default: the one that listens on the port, if it is local]
-    #[arg(long, global = true, value_name = "PID")]
-    pub(super) pid: Option<u32>,
+    /// Further nodes of its cluster: connections are spread over all, processor time and memory are those of all
+    #[arg(long, global = true, value_name = "HOST:PORT", value_delimiter = ',')]
+    pub(super) nodes: Vec<String>,
+
+    /// The processes, for processor time and memory [default: those that listen on the ports, if they are local]
+    #[arg(long, global = true, value_name = "PID", value_delimiter = ',')]
+    pub(super) pid: Vec<u32>,
+
+    /// Copies of each job, waited for before it is confirmed [default: what the server takes, 3 or all nodes]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) replicate: Option<u16>,
 
     /// Kind of server, and what of it serves as a queue
     #[arg(long, global = true, value_name = "PEER", value_enum, default_value = "disque")]

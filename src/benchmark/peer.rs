@@ -70,6 +70,8 @@ pub(super) struct Speech {
     /// Where jobs of Redis lists are between get and acknowledgement.
     taken: Vec<Vec<u8>>,
     body: Vec<u8>,
+    /// How many copies of each job are asked for, if that is not left to the server.
+    replicate: Option<Vec<u8>>,
 }
 
 impl Speech {
@@ -80,7 +82,12 @@ impl Speech {
         };
         let queues: Vec<_> = (0..queues).map(name).collect();
         let taken = queues.iter().map(|queue| [queue, b":taken".as_slice()].concat()).collect();
-        Speech { peer, queues, taken, body: vec![b'x'; body_len] }
+        Speech { peer, queues, taken, body: vec![b'x'; body_len], replicate: None }
+    }
+
+    /// The same, with so many copies of each job.
+    pub(super) fn replicated(self, copies: Option<u16>) -> Speech {
+        Speech { replicate: copies.map(|copies| copies.to_string().into_bytes()), ..self }
     }
 
     /// Writes what a step takes for one job. The ID is that of the job to acknowledge.
@@ -89,7 +96,10 @@ impl Speech {
         let taken = self.taken[queue as usize].as_slice();
         match (step, self.peer) {
             (Step::Ping, _) => request(out, [b"PING"]),
-            (Step::Add, Peer::Disque | Peer::Null) => request(out, [b"ADDJOB", name, &self.body, b"0"]),
+            (Step::Add, Peer::Disque | Peer::Null) => match &self.replicate {
+                None => request(out, [b"ADDJOB", name, &self.body, b"0"]),
+                Some(copies) => request(out, [b"ADDJOB", name, &self.body, b"0", b"REPLICATE", copies]),
+            },
             (Step::Add, Peer::RedisLists) => request(out, [b"LPUSH", name, &self.body]),
             (Step::Add, Peer::RedisStreams) => request(out, [b"XADD", name, b"*", b"b", &self.body]),
             (Step::Get, Peer::Disque | Peer::Null) => request(out, [b"GETJOB", b"NOHANG", b"FROM", name]),

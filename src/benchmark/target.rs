@@ -1,6 +1,6 @@
-//! The server that is measured: its address, its process, its queues, and what we want of it.
+//! The server that is measured, or the cluster: addresses, processes, queues, and what we want of it.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -17,8 +17,10 @@ const CHUNK: usize = 1_000;
 
 /// The server that is measured, ready to be loaded.
 pub(super) struct Target {
-    pub(super) address: SocketAddr,
-    pub(super) process: Option<Process>,
+    /// At least one; questions go to the first.
+    pub(super) addresses: Vec<SocketAddr>,
+    /// Empty if not all of them are known.
+    pub(super) processes: Vec<Process>,
     pub(super) speech: Speech,
     pub(super) control: Control,
     pub(super) workload: Workload,
@@ -31,16 +33,22 @@ pub(super) struct Target {
 impl Target {
     /// Finds the server and makes sure that the queues exist and are empty.
     pub(super) fn open(options: &Options, workload: Workload) -> Result<Target, Fault> {
-        let fault = |error| Fault::Connect { address: format!("{}:{}", options.host, options.port), error };
-        let mut addresses = (options.host.as_str(), options.port).to_socket_addrs().map_err(fault)?;
-        let address = addresses.next().ok_or_else(|| fault(std::io::ErrorKind::NotFound.into()))?;
+        let named = format!("{}:{}", options.host, options.port);
+        let mut addresses = vec![address_of((options.host.as_str(), options.port), &named)?];
+        for node in &options.nodes {
+            addresses.push(address_of(node, node)?);
+        }
         raise_descriptor_limit();
-        let process = options.pid.map(|pid| Process { pid }).or_else(|| Process::listening_on(address));
+        let processes = match options.pid.as_slice() {
+            [] => addresses.iter().map(|address| Process::listening_on(*address)).collect(),
+            pids => Some(pids.iter().map(|pid| Process { pid: *pid }).collect()),
+        };
+        let speech = Speech::new(options.peer, &options.queue, options.queues(), options.body as usize);
         let mut target = Target {
-            address,
-            process,
-            speech: Speech::new(options.peer, &options.queue, options.queues(), options.body as usize),
-            control: Control::open(address)?,
+            control: Control::open(addresses[0])?,
+            addresses,
+            processes: processes.unwrap_or_default(),
+            speech: speech.replicated(options.replicate),
             workload,
             connections: options.connections,
             window: options.window,
@@ -92,15 +100,26 @@ impl Target {
         Ok(replies)
     }
 
-    /// Resident memory of the server in bytes.
+    /// Resident memory of all servers in bytes.
     pub(super) fn resident(&self) -> Option<u64> {
-        self.process?.resident()
+        self.sum(Process::resident)
     }
 
-    /// Processor time of the server in ticks.
+    /// Processor time of all servers in ticks.
     pub(super) fn ticks(&self) -> Option<u64> {
-        self.process?.ticks()
+        self.sum(Process::ticks)
     }
+
+    fn sum(&self, of: fn(Process) -> Option<u64>) -> Option<u64> {
+        let numbers = self.processes.iter().map(|process| of(*process)).collect::<Option<Vec<u64>>>()?;
+        (!numbers.is_empty()).then(|| numbers.iter().sum())
+    }
+}
+
+fn address_of(node: impl ToSocketAddrs, named: &str) -> Result<SocketAddr, Fault> {
+    let fault = |error| Fault::Connect { address: named.to_owned(), error };
+    let mut addresses = node.to_socket_addrs().map_err(fault)?;
+    addresses.next().ok_or_else(|| fault(std::io::ErrorKind::NotFound.into()))
 }
 
 /// Thousands of connections need as many descriptors. If they are not granted, connecting will say so.

@@ -31,7 +31,7 @@ pub(super) struct Meter<'a> {
 impl Meter<'_> {
     /// Connects; what the connections cost counts as there before.
     pub(super) fn open(target: &mut Target) -> Result<Meter<'_>, Fault> {
-        let load = Load::open(target.address, target.connections)?;
+        let load = Load::open(&target.addresses, target.connections)?;
         let resident_before = target.resident();
         let total = Cost { ticks: target.ticks().map(|_| 0), ..Cost::default() };
         Ok(Meter { target, load, total, latency: latencies(), voids: 0, resident_before })

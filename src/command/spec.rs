@@ -63,6 +63,11 @@ impl CommandSpec {
         self.flags.has(Flags::NO_AUTH)
     }
 
+    /// Whether it is ADDJOB, of which a client may have several under way.
+    pub fn adds_a_job(&self) -> bool {
+        self.name == "ADDJOB"
+    }
+
     /// Whether it runs while the data is being loaded.
     pub const fn is_allowed_while_loading(&self) -> bool {
         self.flags.has(Flags::LOADING) || self.flags.has(Flags::WHILE_LOADING)

@@ -187,7 +187,7 @@ parameters! {
         /// line can stand on all nodes. While the node has joined nobody it tries again, within half a minute. The
         /// seeds must listen for other nodes 10000 above these ports; for others use CLUSTER MEET.
         /// Without seeds, join nodes with CLUSTER MEET.
-        /// Example: cluster-seeds disque-0.example.com:7711 disque-1.example.com:7711 [2001:db8::5]:7711
+        /// Example: cluster-seeds disque-0.example.com:7711 disque-1.example.com:7711 10.0.0.5:7711
         ClusterSeeds = "cluster-seeds", cluster_seeds: Seeds = Seeds::default(), AtStart;
 
         /// The address at which the other nodes and clients reach this one, if it is not the one that its

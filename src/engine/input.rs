@@ -82,6 +82,7 @@ pub enum Control {
     /// The shell holds this many bytes itself (buffers, connections); they count against `maxmemory`.
     ShellMemory(u64),
     /// The addresses of `cluster-seeds`, as far as their names could be resolved: nodes to meet while this node is
-    /// not in a cluster with them. The ports are those for clients.
+    /// not in a cluster with them. The ports are those for clients. They take the place of those told before; CLUSTER
+    /// RESET drops them.
     Seeds(Vec<SocketAddr>),
 }

@@ -23,8 +23,13 @@ pub(crate) struct Client {
     pub(crate) closing: Closing,
     /// It gave the password; asked for only while there is one.
     pub(crate) authenticated: bool,
-    /// Its request is in the engine and not answered yet.
+    /// Its request is in the engine and not answered yet, and nothing else of it is run before.
     pub(crate) blocked: bool,
+    /// Jobs that it adds, one behind the other, without waiting for the answers, and answers that must stand behind
+    /// theirs. The first one is not answered yet.
+    pub(crate) awaiting: VecDeque<Awaited>,
+    /// Its next request must wait until nothing is awaited.
+    pub(crate) held_back: bool,
     pub(crate) is_monitor: bool,
     /// The socket may have bytes to read; edge-triggered readiness will not say so again.
     pub(crate) readable: bool,
@@ -63,6 +68,15 @@ pub(crate) struct Transaction {
     pub(crate) bytes: usize,
     /// A command was refused: EXEC will run none.
     pub(crate) failed: bool,
+}
+
+/// A place in the order of answers.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    /// What the engine calls the one who asked.
+    pub(crate) id: ClientId,
+    /// The answer, if it has come.
+    pub(crate) reply: Option<Vec<u8>>,
 }
 
 /// Whether replies are sent (CLIENT REPLY).
@@ -115,6 +129,8 @@ impl Client {
             closing: Closing::No,
             authenticated: false,
             blocked: false,
+            awaiting: VecDeque::new(),
+            held_back: false,
             is_monitor: false,
             readable: false,
             read_closed: false,
@@ -177,6 +193,45 @@ impl Client {
             }
         }
         Ok(written)
+    }
+
+    /// The requests of this client that the engine has not answered.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = ClientId> {
+        let awaited =
+            self.awaiting.iter().filter(|awaited| awaited.reply.is_none()).map(|awaited| awaited.id);
+        self.blocked.then_some(self.id).into_iter().chain(awaited)
+    }
+
+    /// Puts an answer behind those that are awaited, or straight into the output if there are none.
+    pub(crate) fn answer_in_order(&mut self, write: impl FnOnce(&mut Output)) {
+        if self.awaiting.is_empty() {
+            return write(&mut self.output);
+        }
+        let mut output = Output::default();
+        write(&mut output);
+        self.awaiting.push_back(Awaited { id: self.id, reply: Some(output.into_bytes()) });
+    }
+
+    /// The answer to one of the jobs that this client adds. False if it is none of them.
+    pub(crate) fn answer_awaited(&mut self, id: ClientId, write: impl FnOnce(&mut Output)) -> bool {
+        // They are answered in order unless something goes wrong, so it is near the front.
+        let Some(at) = self.awaiting.iter().position(|awaited| awaited.id == id && awaited.reply.is_none())
+        else {
+            return false;
+        };
+        if at > 0 {
+            let mut output = Output::default();
+            write(&mut output);
+            self.awaiting[at].reply = Some(output.into_bytes());
+            return true;
+        }
+        self.awaiting.pop_front();
+        write(&mut self.output);
+        while let Some(reply) = self.awaiting.front_mut().and_then(|awaited| awaited.reply.take()) {
+            self.output.bytes_mut().extend_from_slice(&reply);
+            self.awaiting.pop_front();
+        }
+        true
     }
 
     /// CLIENT REPLY SKIP is over after one more command; called when a command has been answered.

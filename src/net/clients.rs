@@ -2,15 +2,15 @@
 
 use std::net::IpAddr;
 
-use super::client::{About, Client, Closing, ReplyMode};
+use super::client::{About, Awaited, Client, Closing, ReplyMode};
 use super::stream::Stream;
 use crate::command::reply::{self, ReplyContext};
 use crate::engine::{ClientId, Effects, Reply};
-use crate::resp::{Value, write};
+use crate::resp::{Output, Value, write};
 use crate::types::UnixMillis;
 
-/// The connections by slot. The low bits of a [`ClientId`] are the slot, the rest is the serial number that
-/// CLIENT LIST shows, so that an ID is found at once and never names two connections.
+/// The connections by slot. The low bits of a [`ClientId`] are the slot, the rest is a number that was not used
+/// before, so that an ID is found at once and never names two connections.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     slots: Vec<Option<Box<Client>>>,
@@ -19,6 +19,8 @@ pub(crate) struct Clients {
     /// nobody else gets them before the next turn.
     left: Vec<u32>,
     last_serial: u64,
+    /// Numbers for the engine; see [`Clients::new_id`].
+    last_id: u64,
     len: usize,
     /// Slots with output to flush, or to be closed, at the end of the turn.
     pub(crate) dirty: Vec<u32>,
@@ -42,11 +44,27 @@ impl Clients {
             self.slots.len() as u32 - 1
         });
         self.last_serial += 1;
-        let id = ClientId(self.last_serial << SLOT_BITS | u64::from(slot));
+        let id = self.new_id(slot);
         let about = About { serial: self.last_serial, peer, created: now, ..About::default() };
         self.slots[slot as usize] = Some(Box::new(Client::new(id, stream, about, now)));
         self.len += 1;
         slot
+    }
+
+    /// A name for a client, or for one more request of it. Numbers begin anew after 2⁴⁰ requests, when no request
+    /// with the same number can be left.
+    fn new_id(&mut self, slot: u32) -> ClientId {
+        self.last_id += 1;
+        ClientId(self.last_id << SLOT_BITS | u64::from(slot))
+    }
+
+    /// The client is adding a job whose copies are not there yet; its next request may be run all the same.
+    pub(crate) fn await_answer(&mut self, slot: u32) {
+        let id = self.new_id(slot);
+        let client = self.acting(slot);
+        client.blocked = false;
+        let asked = std::mem::replace(&mut client.id, id);
+        client.awaiting.push_back(Awaited { id: asked, reply: None });
     }
 
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Box<Client>> {
@@ -118,23 +136,40 @@ impl Clients {
     /// A reply for a connection that is gone has nowhere to go.
     pub(crate) fn reply(&mut self, id: ClientId, reply: &Reply, effects: &Effects, acting: u32, port: u16) {
         self.answer(id, acting, |client| {
-            let context = ReplyContext { protocol: client.protocol, local_ip: hello_ip(client, reply), port };
-            reply::encode(reply, effects, &context, &mut client.output);
+            let local_ip = hello_ip(client, reply);
+            let context = ReplyContext { protocol: client.protocol, local_ip, port };
+            move |output: &mut Output| reply::encode(reply, effects, &context, output)
         });
     }
 
     /// Answers the client's request in the engine with an error, because an effect before the reply failed.
     pub(crate) fn reply_failure(&mut self, id: ClientId, text: &str, acting: u32) {
-        self.answer(id, acting, |client| write::error(client.output.bytes_mut(), text.as_bytes()));
+        self.answer(id, acting, |_| |output: &mut Output| write::error(output.bytes_mut(), text.as_bytes()));
     }
 
     #[inline]
-    fn answer(&mut self, id: ClientId, acting: u32, write: impl FnOnce(&mut Client)) {
+    fn answer<W: FnOnce(&mut Output)>(
+        &mut self,
+        id: ClientId,
+        acting: u32,
+        writer: impl FnOnce(&Client) -> W,
+    ) {
         let slot = (id.0 & ((1 << SLOT_BITS) - 1)) as u32;
-        let Some(client) = self.get_mut(slot).filter(|client| client.id == id) else { return };
+        let Some(client) = self.get_mut(slot) else { return };
+        let write = writer(client);
+        if client.id != id {
+            if client.answer_awaited(id, write) {
+                let go_on = client.awaiting.is_empty() || client.held_back;
+                if go_on && slot != acting {
+                    self.mark_resume(slot);
+                }
+                self.mark_dirty(slot);
+            }
+            return;
+        }
         let was_blocked = std::mem::take(&mut client.blocked);
         if client.replies == ReplyMode::On {
-            write(client);
+            client.answer_in_order(write);
         }
         if was_blocked && slot != acting {
             client.end_skip();

@@ -5,7 +5,7 @@ use super::operator::Timing;
 use super::server::Server;
 use crate::admin::trace_line;
 use crate::command::{self, CommandError, CommandSpec, Flags, Runs};
-use crate::engine::{GetJob, Input, Request, Wait};
+use crate::engine::{ClientId, GetJob, Input, Request, Wait};
 use crate::resp::{Value, write};
 use crate::types::{Args, Span};
 
@@ -32,6 +32,10 @@ impl Server {
         let client = self.clients.acting(slot);
         if !client.blocked {
             client.end_skip();
+        } else if client.last_command.is_some_and(CommandSpec::adds_a_job) && client.replies == ReplyMode::On
+        {
+            // Others may be added while its copies are made, so that one connection can keep a cluster busy.
+            self.clients.await_answer(slot);
         }
     }
 
@@ -108,9 +112,9 @@ impl Server {
 
     /// Takes back the request that the client waits for: nothing is handed to it any more.
     pub(super) fn withdraw(&mut self, slot: u32) {
-        let client = self.clients.acting(slot);
-        if std::mem::take(&mut client.blocked) {
-            let client = client.id;
+        let asked: Vec<ClientId> = self.clients.acting(slot).asked().collect();
+        self.clients.acting(slot).blocked = false;
+        for client in asked {
             self.step(Input::ClientGone { client }, u32::MAX);
         }
     }
@@ -119,7 +123,7 @@ impl Server {
     pub(super) fn refuse(&mut self, slot: u32, text: &[u8]) {
         let client = self.clients.acting(slot);
         if client.replies == ReplyMode::On {
-            write::error(client.output.bytes_mut(), text);
+            client.answer_in_order(|output| write::error(output.bytes_mut(), text));
         }
         self.clients.mark_dirty(slot);
     }

@@ -13,6 +13,9 @@ const BUDGET_REQUESTS: usize = 512;
 /// How much output one client may produce in one turn; its limits are looked at when the turn ends.
 const BUDGET_OUTPUT: usize = 1024 * 1024;
 
+/// How many jobs one client may be adding at a time.
+const MOST_AWAITED: usize = 1024;
+
 /// What one client may still do in this turn.
 struct Budget {
     bytes: usize,
@@ -35,6 +38,7 @@ impl Server {
         if !self.go_on_executing(slot) {
             return;
         }
+        self.clients.acting(slot).held_back = false;
         let mut scratch = std::mem::take(&mut self.scratch);
         let client = self.clients.acting(slot);
         let mut reader = std::mem::take(&mut client.reader);
@@ -59,6 +63,10 @@ impl Server {
     fn after_serving(&mut self, slot: u32, held: bool) {
         let client = self.clients.acting(slot);
         let pending = client.readable || held;
+        if client.held_back {
+            // The answers that are awaited set it going again.
+            return;
+        }
         if client.closing != Closing::No {
             return;
         }
@@ -70,7 +78,7 @@ impl Server {
         if client.blocked || self.paused_until.is_some() {
             return;
         }
-        if client.read_closed && !pending {
+        if client.read_closed && !pending && client.awaiting.is_empty() {
             self.clients.close(slot, Closing::AfterReply);
         } else if pending {
             self.clients.mark_resume(slot);
@@ -179,6 +187,9 @@ impl Server {
                 return Ran::Held { at };
             }
             let rest = &buffer[at..];
+            if !rest.is_empty() && self.must_wait(slot, reader, rest) {
+                return Ran::Held { at };
+            }
             match reader.next(rest) {
                 Ok(Next::Request { end }) => {
                     self.execute(slot, reader.args(rest));
@@ -201,5 +212,43 @@ impl Server {
         let has_room = client.output.len() < budget.output;
         // A client that is blocked may have an EXEC to go on with.
         !client.blocked && has_room && client.closing == Closing::No && self.paused_until.is_none()
+    }
+
+    /// Whether the next request must not be run before what is awaited is answered: all but those that add more jobs.
+    fn must_wait(&mut self, slot: u32, reader: &RequestReader, rest: &[u8]) -> bool {
+        let client = self.clients.acting(slot);
+        if client.awaiting.is_empty() {
+            return false;
+        }
+        let adds = reader.has_begun() || begins_addjob(rest);
+        client.held_back = !adds || client.awaiting.len() >= MOST_AWAITED;
+        client.held_back
+    }
+}
+
+/// Whether a request begins like ADDJOB by its own name. Too little of it counts as no.
+fn begins_addjob(bytes: &[u8]) -> bool {
+    fn line<'a>(bytes: &'a [u8], sign: u8) -> Option<&'a [u8]> {
+        let bytes = bytes.strip_prefix(&[sign])?;
+        let end = bytes.iter().take(8).position(|byte| *byte == b'\n')?;
+        Some(&bytes[end + 1..])
+    }
+    let name = line(bytes, b'*').and_then(|rest| line(rest, b'$'));
+    name.and_then(|name| name.first_chunk::<8>()).is_some_and(|name| name.eq_ignore_ascii_case(b"ADDJOB\r\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adding_a_job_is_told_by_the_first_bytes() {
+        assert!(begins_addjob(b"*4\r\n$6\r\nADDJOB\r\n$1\r\nq"));
+        assert!(begins_addjob(b"*12\r\n$6\r\naddJob\r\n"));
+        for other in
+            ["", "*4\r\n$6\r\nADDJO", "*4\r\n$7\r\nADDJOBS\r\n", "ADDJOB q b 0\r\n", "*1\r\n$4\r\nPING\r\n"]
+        {
+            assert!(!begins_addjob(other.as_bytes()), "{other}");
+        }
     }
 }

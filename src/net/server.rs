@@ -352,7 +352,9 @@ impl Server {
                     self.operator.traffic.count_output(written);
                 }
                 let done = client.output.is_empty();
-                if client.closing == Closing::Now || (client.closing == Closing::AfterReply && done) {
+                if client.closing == Closing::Now
+                    || (client.closing == Closing::AfterReply && done && client.awaiting.is_empty())
+                {
                     self.close_now(slot);
                 } else if !done || client.over_soft_limit.is_some() {
                     self.check_output_limit(slot);
@@ -391,8 +393,8 @@ impl Server {
         if let Err(error) = client.stream.deregister(self.poll.registry()) {
             tracing::debug!(%error, "cannot stop watching a connection");
         }
-        if client.blocked {
-            self.gone(client.id);
+        for asked in client.asked() {
+            self.gone(asked);
         }
     }
 

@@ -121,6 +121,15 @@ impl Output {
         }
     }
 
+    /// All bytes still to be sent, in one piece.
+    pub fn into_bytes(self) -> Vec<u8> {
+        if self.blocks.is_empty() && self.sent == 0 {
+            return self.tail;
+        }
+        let blocks = self.blocks.iter().map(Block::bytes).chain([&self.tail[..]]);
+        blocks.flatten().skip(self.sent).copied().collect()
+    }
+
     /// Forgets everything, sent or not.
     pub fn clear(&mut self) {
         *self = Output::new();

@@ -175,6 +175,11 @@ impl RequestReader {
         }
     }
 
+    /// Whether a part of the current request was seen already.
+    pub fn has_begun(&self) -> bool {
+        self.stage != Stage::Start || self.searched > 0
+    }
+
     /// Goes on with the current request, which begins at the first byte of `buffer`.
     ///
     /// The buffer must begin with the bytes that the previous call said to keep, and must be shorter than

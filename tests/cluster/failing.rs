@@ -10,7 +10,10 @@ use crate::net::{Net, Place, id, ip};
 fn quick(count: usize) -> Net {
     let mut net = Net::of(0);
     for n in 1..=count {
-        net.add(n, EngineSettings { maxmemory: 0, node_timeout: Millis(3000), ..EngineSettings::default() });
+        net.add_node(
+            n,
+            EngineSettings { maxmemory: 0, node_timeout: Millis(3000), ..EngineSettings::default() },
+        );
     }
     for place in 1..count {
         net.meet(place, 0);
@@ -155,6 +158,8 @@ fn a_node_that_does_not_answer_is_failing_when_another_says_so() {
 #[test]
 fn who_stood_still_does_not_suspect_everybody_else() {
     let mut net = quick(3);
+    let asks = |net: &mut Net| net.lines(0).iter().any(|line| line.ping_sent > UnixMillis(0));
+    assert!(net.run_until(Millis(5000), asks).is_some());
     net.freeze(0);
     net.run(Millis(60_000));
     net.thaw(0);
@@ -180,7 +185,10 @@ fn a_link_on_which_nothing_comes_is_opened_anew() {
 fn clocks_that_differ_by_ten_minutes_do_not_matter() {
     let mut net = Net::of(0);
     for n in 1..=3 {
-        net.add(n, EngineSettings { maxmemory: 0, node_timeout: Millis(3000), ..EngineSettings::default() });
+        net.add_node(
+            n,
+            EngineSettings { maxmemory: 0, node_timeout: Millis(3000), ..EngineSettings::default() },
+        );
     }
     net.nodes[1].skew = Millis(600_000);
     net.nodes[2].skew = Millis(86_400_000);

@@ -75,12 +75,12 @@ fn a_node_that_could_not_connect_back_learns_of_the_member_later() {
     let hidden = EngineSettings { bus_port: 1, ..net.nodes[0].settings.clone() };
     let disk = net.nodes[0].disk.clone();
     let place = net.start(ip(9), hidden, disk);
-    net.nodes[place].is_rc1 = true;
+    net.nodes[place].rc1 = true;
     net.meet(place, 1);
     net.run(Millis(60_000));
     assert_eq!(net.members(place).len(), 1, "it has been answered");
     assert_eq!(net.members(1).len(), 0, "nobody answers where it says that it is");
-    net.nodes[place].is_rc1 = false;
+    net.nodes[place].rc1 = false;
     assert!(net.run_until(Millis(10_000), Net::agrees).is_some(), "now it says where it really is");
 }
 
@@ -156,7 +156,7 @@ fn a_seed_that_is_down_is_met_when_it_comes_even_after_hours() {
 fn a_seed_whose_node_goes_by_another_address_is_met_once() {
     let mut net = Net::of(1);
     let settings = EngineSettings { announce_ip: Some(ip(200)), ..net.nodes[0].settings.clone() };
-    let place = net.add(2, settings);
+    let place = net.add_node(2, settings);
     let control = seeds(&net, &[place]);
     net.control(0, control);
     net.run(Millis(120_000));

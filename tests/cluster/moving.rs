@@ -1,6 +1,6 @@
 //! Nodes that change their address, their identity, or what they understand.
 
-use disque::bus::{NodeFlags, NodesConf};
+use disque::bus::{Message, NodeFlags, NodesConf};
 use disque::engine::EngineSettings;
 use disque::types::Millis;
 
@@ -76,7 +76,7 @@ fn announced_address_and_ports_are_used_by_all() {
         ..EngineSettings::default()
     };
     // Behind a translation of addresses: its links come from elsewhere than it can be reached.
-    let hidden = net.add(3, settings);
+    let hidden = net.add_node(3, settings);
     net.nodes[hidden].ip = ip(33);
     net.meet(1, 0);
     net.meet(hidden, 0);
@@ -114,9 +114,13 @@ fn what_a_peer_understands_is_told_for_each_link_and_not_kept_for_the_next() {
     // It comes back as RC1, with the same disk.
     net.kill(1);
     let rc1 = net.restart(1);
-    net.nodes[rc1].is_rc1 = true;
-    assert!(net.run_until(Millis(5000), Net::agrees).is_some());
+    net.nodes[rc1].rc1 = true;
+    // Node 1 is connected before it hears whom it is connected to.
+    net.lose = Some(Box::new(move |from, _, message| from == rc1 && matches!(message, Message::Ping { .. })));
+    net.run(Millis(1000));
+    net.lose = None;
     net.run(Millis(30_000));
+    assert!(net.agrees());
     assert_eq!(net.nodes[0].features, told, "nothing is promised for the new link");
     net.kill(rc1);
     net.restart(rc1);

@@ -26,10 +26,6 @@ pub struct Node {
     pub settings: EngineSettings,
     pub ip: IpAddr,
     pub up: bool,
-    /// How far its clock is ahead of that of the test.
-    pub skew: Millis,
-    /// Whether its headers are those of RC1, which says nothing about itself but its client port.
-    pub is_rc1: bool,
     /// What it stored last.
     pub disk: NodesConf,
     pub saves: usize,
@@ -39,7 +35,12 @@ pub struct Node {
     pub opened: Vec<(UnixMillis, SocketAddr)>,
     /// Features told to the driver, by link.
     pub features: Vec<(LinkId, bool)>,
+    /// It speaks and understands only what Disque 1.0-rc1 does.
+    pub rc1: bool,
     peers: BTreeMap<LinkId, Option<Features>>,
+    /// How far its clock is ahead of that of the test.
+    pub skew: Millis,
+    /// What its clients were answered.
     pub clients: BTreeMap<ClientId, Vec<String>>,
 }
 
@@ -91,7 +92,7 @@ impl Net {
     pub fn of(count: usize) -> Net {
         let mut net = Net { now: START, ..Net::default() };
         for n in 1..=count {
-            net.add(n, EngineSettings { maxmemory: 0, ..EngineSettings::default() });
+            net.add_node(n, EngineSettings { maxmemory: 0, ..EngineSettings::default() });
         }
         net
     }
@@ -109,7 +110,7 @@ impl Net {
         net
     }
 
-    pub fn add(&mut self, n: usize, settings: EngineSettings) -> Place {
+    pub fn add_node(&mut self, n: usize, settings: EngineSettings) -> Place {
         let conf = NodesConf::alone(id(n), settings.port);
         self.start(ip(n), settings, conf)
     }
@@ -123,15 +124,15 @@ impl Net {
             settings,
             ip,
             up: true,
-            skew: Millis(0),
-            is_rc1: false,
             disk,
             saves: 0,
             frames_sent: 0,
             bytes_sent: 0,
             opened: Vec::new(),
             features: Vec::new(),
+            rc1: false,
             peers: BTreeMap::new(),
+            skew: Millis(0),
             clients: BTreeMap::new(),
         });
         self.nodes.len() - 1
@@ -149,7 +150,7 @@ impl Net {
         }
     }
 
-    /// The process stands still: its connections stay, but nobody reads or writes.
+    /// The process stands still: its connections stay, but nobody reads or writes. What comes for it is lost.
     pub fn freeze(&mut self, place: Place) {
         self.nodes[place].up = false;
     }
@@ -168,7 +169,7 @@ impl Net {
 
     /// A node speaks and understands only what Disque 1.0-rc1 does, from now on; the others notice.
     pub fn turn_rc1(&mut self, place: Place, rc1: bool) {
-        self.nodes[place].is_rc1 = rc1;
+        self.nodes[place].rc1 = rc1;
         self.run(Millis(16_000));
     }
 
@@ -254,7 +255,7 @@ impl Net {
 
     fn receive(&mut self, to: Place, via: Via, bytes: &[u8]) {
         let (mut header, messages) = decode(bytes, self.now).expect("nodes send frames that can be read");
-        if self.nodes[to].is_rc1 {
+        if self.nodes[to].rc1 {
             header.features = None;
         }
         for message in messages {
@@ -336,7 +337,7 @@ impl Net {
         if let SendTo::Own(link) = to {
             writer.set_features(self.nodes[sender].peers.get(&link).copied().flatten());
         }
-        if self.nodes[sender].is_rc1 {
+        if self.nodes[sender].rc1 {
             header = Header { features: None, ip: None, bus_port: None, ..header };
         }
         assert!(writer.push(&header, &message, self.now), "the peer knows {}", message.name());

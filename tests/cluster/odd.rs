@@ -167,7 +167,7 @@ proptest! {
     #[test]
     fn no_order_of_odd_events_confuses_the_engine(events in proptest::collection::vec(odd(), 1..60)) {
         let mut net = Net::of(0);
-        net.add(1, EngineSettings { node_timeout: Millis(500), ..EngineSettings::default() });
+        net.add_node(1, EngineSettings { node_timeout: Millis(500), ..EngineSettings::default() });
         let engine = &mut net.nodes[0].engine;
         let mut now = START;
         let mut effects = disque::engine::Effects::new();

@@ -27,7 +27,7 @@ fn at_rest(count: usize) -> (f64, f64) {
 /// answered.
 #[test]
 fn the_pings_of_a_cluster_at_rest_grow_with_its_size_and_no_faster() {
-    for count in [3, 10, 25, 50] {
+    for count in [3, 10, 25, 50, 64] {
         let (frames, bytes) = at_rest(count);
         println!("{count} nodes at rest: {frames:.1} frames and {bytes:.0} bytes per node and second");
         let pings = 1.0 + (count - 1) as f64 / 7.5;

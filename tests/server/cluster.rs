@@ -4,7 +4,7 @@ use std::path::Path;
 
 use disque::resp::Value;
 
-use crate::support::{Connection, Scratch, Server};
+use crate::support::{Connection, Scratch, Server, request};
 use crate::tools::{alone, bodies, error, freeze, info, info_number, launch, text, wait_until, words};
 
 /// A server and the directory that outlives it.
@@ -270,4 +270,39 @@ fn a_node_that_takes_nothing_holds_up_nobody_and_catches_up() {
     let mut other = nodes[2].connect();
     assert!(matches!(client.run("ADDJOB late x 10000 REPLICATE 3"), Value::Status(_)));
     wait_until("it takes copies again", || info_number(&mut other, "registered_jobs") > 0);
+}
+
+#[test]
+fn many_jobs_of_one_connection_are_copied_at_the_same_time_and_answered_in_order() {
+    let nodes = cluster(3, "");
+    let mut connection = nodes[0].connect();
+    assert_eq!(connection.run("PAUSE closed in"), Value::status("in"));
+    let mut bytes = Vec::new();
+    let mut ask = |words: String| bytes.extend(request(&words.split(' ').collect::<Vec<_>>()));
+    for number in 0..500 {
+        match number % 100 {
+            50 => ask("ADDJOB closed body 5000 REPLICATE 3".to_owned()),
+            70 => ask("ADDJOB q body soon".to_owned()),
+            // The job before it is there, and the one behind it is not.
+            80 => ask(format!("QLEN q{}", number - 1)),
+            81 => ask(format!("QLEN q{}", number + 1)),
+            _ => ask(format!("ADDJOB q{number} body 5000 REPLICATE 3")),
+        }
+    }
+    connection.send_raw(&bytes);
+    let mut other = nodes[1].connect();
+    for number in 0..500 {
+        let reply = connection.reply();
+        match number % 100 {
+            50 => assert!(text(&reply).starts_with("PAUSED"), "{number}: {reply:?}"),
+            70 => assert!(text(&reply).starts_with("ERR timeout"), "{number}: {reply:?}"),
+            80 => assert_eq!(reply, Value::Int(1), "{number}"),
+            81 => assert_eq!(reply, Value::Int(0), "{number}"),
+            _ => {
+                let shown = format!("{:?}", other.run(&format!("SHOW {}", text(&reply))));
+                let queue = format!("{:?}", Value::Bulk(format!("q{number}").into_bytes()));
+                assert!(shown.contains(&queue), "{number}: {shown}");
+            }
+        }
+    }
 }
