@@ -9,6 +9,7 @@
 //! and `utils/sim` runs ranges of seeds for as long as one likes.
 #![allow(missing_docs, reason = "a test program has no public interface")]
 
+mod planting;
 mod simulator;
 
 use std::sync::Mutex;
@@ -81,4 +82,21 @@ fn the_same_seed_takes_the_same_course() {
             "seed {seed}"
         );
     }
+}
+
+#[test]
+fn every_planted_bug_still_fits_the_source() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut count = 0;
+    for entry in std::fs::read_dir(root.join("utils/sim/planted")).expect("it is there") {
+        let path = entry.expect("it can be read").path();
+        let text = std::fs::read_to_string(&path).expect("planted bugs are text");
+        for change in planting::parse(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display())) {
+            let text =
+                planting::changed(&change, root).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+            assert!(!text.is_empty());
+        }
+        count += 1;
+    }
+    assert!(count >= 16, "{count} planted bugs");
 }

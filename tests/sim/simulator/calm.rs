@@ -98,7 +98,7 @@ impl World {
         for node in here.iter().copied() {
             let conf = self.nodes[node].engine.as_ref().expect("it runs").nodes_conf();
             let known: BTreeSet<NodeId> = conf.nodes.iter().map(|line| line.id).collect();
-            agreed &= known == ids;
+            agreed &= known == ids && self.reaches_all(node, ids.len());
             if patient || known == ids {
                 continue;
             }
@@ -115,10 +115,18 @@ impl World {
         agreed
     }
 
+    /// Whether a node takes all others for able to keep copies.
+    fn reaches_all(&mut self, node: usize, members: usize) -> bool {
+        let info = self.ask(node, &[b"CLUSTER", b"INFO"]).unwrap_or_default();
+        let wanted = format!("cluster_reachable_nodes:{}\r\n", members - 1);
+        !self.calm || info.windows(wanted.len()).any(|window| window == wanted.as_bytes())
+    }
+
     /// Identities that no machine has any more. A node may know one only from the lists of holders of its jobs, so the
     /// operator tells all of them.
     fn forget_the_gone(&mut self, here: &[usize], ids: &BTreeSet<NodeId>) {
-        let former: BTreeSet<NodeId> = self.nodes.iter().flat_map(|node| node.former.iter().copied()).collect();
+        let former: BTreeSet<NodeId> =
+            self.nodes.iter().flat_map(|node| node.former.iter().copied()).collect();
         for id in former.difference(ids) {
             for node in here {
                 drop(self.ask(*node, &[b"CLUSTER", b"FORGET", &id.text()]));
@@ -148,7 +156,9 @@ impl World {
             // What was delivered at most once, or promised to nobody, stays until it expires.
             let may_stay = job.retry.0 == 0
                 && job.state != JobState::Acked
-                && known.is_none_or(|known| known.deliveries > 0 || known.excused || known.outcome != Outcome::Told);
+                && known.is_none_or(|known| {
+                    known.deliveries > 0 || known.excused || known.outcome != Outcome::Told
+                });
             if !may_stay {
                 let state = job.state.word();
                 let number = self.ledger.number(&id);

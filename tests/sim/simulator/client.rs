@@ -132,14 +132,19 @@ impl Client {
         let retry = chance.between(wishes.retry_ms.0, wishes.retry_ms.1) * MS;
         // RC1 counts in seconds; so do all who may share a cluster with it.
         let retry = if plan.rc1 != 0 { retry.div_ceil(SECOND) * SECOND } else { retry };
-        let ttl = if chance.permille(wishes.short_ttl) { chance.between(2, 120) * SECOND } else { 86_400 * SECOND };
+        let ttl =
+            if chance.permille(wishes.short_ttl) { chance.between(2, 120) * SECOND } else { 86_400 * SECOND };
         let given_retry = ttl < 86_400 * SECOND || !chance.permille(20);
         let delay = chance.permille(wishes.delayed).then(|| chance.between(1, 30) * SECOND);
         let wish = Wish {
             queue: chance.below(plan.queues) as u8,
             body_len: chance.between(plan.wishes.body.0, plan.wishes.body.1) as usize
                 + if chance.permille(20) { 3000 } else { 16 },
-            replicate: if at_most_once { Some(1) } else { chance.permille(800).then(|| chance.between(1, nodes.min(4)) as u16) },
+            replicate: if at_most_once {
+                Some(1)
+            } else {
+                chance.permille(800).then(|| chance.between(1, nodes.min(4)) as u16)
+            },
             retry: if at_most_once { Some(0) } else { given_retry.then_some(retry.min(ttl)) },
             ttl,
             delay: delay.filter(|delay| *delay < ttl).unwrap_or(0),
@@ -325,9 +330,9 @@ impl Client {
             }
             (Asked::Ack(id), Value::Int(_)) => ledger.ack_told(&id, sent),
             (Asked::Working(id), Value::Int(_)) => ledger.working_told(&id, sent),
-            (Asked::Working(id), Value::Error(_)) => self.hand.retain(|held| {
-                held.id != id || !matches!(held.intent, Intent::Working(_))
-            }),
+            (Asked::Working(id), Value::Error(_)) => {
+                self.hand.retain(|held| held.id != id || !matches!(held.intent, Intent::Working(_)))
+            }
             _ => {}
         }
     }
@@ -399,7 +404,9 @@ impl Client {
 
 /// Errors after which copies of the job may exist.
 fn leaves_copies(why: &[u8]) -> bool {
-    why.starts_with(b"NOREPL Timeout") || why.starts_with(b"NOREPL job removed") || why.starts_with(b"LEAVING")
+    why.starts_with(b"NOREPL Timeout")
+        || why.starts_with(b"NOREPL job removed")
+        || why.starts_with(b"LEAVING")
 }
 
 /// Spans as ADDJOB takes them.

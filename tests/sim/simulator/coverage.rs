@@ -9,8 +9,24 @@ use super::plan::Kind;
 
 /// All messages of the bus, by name.
 pub const MESSAGES: [&str; 18] = [
-    "PING", "PONG", "MEET", "FAIL", "REPLJOB", "YOURJOBS", "NEEDJOBS", "PAUSE", "HOLDERS", "HAVEJOBS", "GOTJOB",
-    "ENQUEUE", "QUEUED", "SETACK", "WILLQUEUE", "GOTACK", "DELJOB", "WORKING",
+    "PING",
+    "PONG",
+    "MEET",
+    "FAIL",
+    "REPLJOB",
+    "YOURJOBS",
+    "NEEDJOBS",
+    "PAUSE",
+    "HOLDERS",
+    "HAVEJOBS",
+    "GOTJOB",
+    "ENQUEUE",
+    "QUEUED",
+    "SETACK",
+    "WILLQUEUE",
+    "GOTACK",
+    "DELJOB",
+    "WORKING",
 ];
 
 /// Rare things that can be seen from outside.
@@ -118,7 +134,9 @@ impl Coverage {
                 missing.push(format!("message {name}"));
             }
         }
-        missing.extend(MARKS.iter().filter(|mark| !self.marks.contains_key(*mark)).map(|mark| format!("mark {mark}")));
+        missing.extend(
+            MARKS.iter().filter(|mark| !self.marks.contains_key(*mark)).map(|mark| format!("mark {mark}")),
+        );
         for kind in Kind::ALL {
             if !self.faults.contains_key(&kind) {
                 missing.push(format!("fault {kind:?}"));

@@ -2,7 +2,8 @@
 
 use disque::bus::NodeFlags;
 use disque::engine::{
-    Control, Effect, Effects, Input, JScan, JScanReply, JobDetails, JobState, JobStates, Reply, Request, ScanBudget,
+    Control, Effect, Effects, Input, JScan, JScanReply, JobDetails, JobState, JobStates, Reply, Request,
+    ScanBudget,
 };
 use disque::types::NodeId;
 
@@ -52,7 +53,8 @@ impl World {
             }
         }
         self.coverage.struck(fault.kind, jobs, messages);
-        let loses_memory = matches!(fault.kind, Kind::Crash | Kind::PowerLoss | Kind::CrashMidStep | Kind::CrashAgain);
+        let loses_memory =
+            matches!(fault.kind, Kind::Crash | Kind::PowerLoss | Kind::CrashMidStep | Kind::CrashAgain);
         if loses_memory && jobs[JobState::WaitReplication as usize] > 0 {
             self.coverage.mark("copies awaited at a crash");
         }
@@ -265,7 +267,8 @@ impl World {
         let mut stale: Vec<(u64, usize)> = Vec::new();
         for (conn, state) in &self.conns {
             for end in 0..2 {
-                let died = state.hosts[1 - end] == node && !state.open[1 - end] && state.node_at(1 - end).is_some();
+                let died =
+                    state.hosts[1 - end] == node && !state.open[1 - end] && state.node_at(1 - end).is_some();
                 if died && state.open[end] && state.up {
                     stale.push((*conn, end));
                 }

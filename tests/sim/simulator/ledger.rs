@@ -202,7 +202,8 @@ impl Ledger {
         if let Some(since) = self.paused_in.get(&(node, queue))
             && self.jobs[number].asked_at > *since
         {
-            let text = format!("node {node} took job {number} for queue {queue}, paused at {since}, sent {sent}");
+            let text =
+                format!("node {node} took job {number} for queue {queue}, paused at {since}, sent {sent}");
             self.violate(now, "paused in input", text);
         }
     }
@@ -217,7 +218,15 @@ impl Ledger {
     }
 
     /// One job of a GETJOB reply.
-    pub fn delivered(&mut self, node: usize, queue: &[u8], id: &[u8], given: &[u8], sent: u64, now: u64) -> usize {
+    pub fn delivered(
+        &mut self,
+        node: usize,
+        queue: &[u8],
+        id: &[u8],
+        given: &[u8],
+        sent: u64,
+        now: u64,
+    ) -> usize {
         self.counts.deliveries += 1;
         self.counts.operations += 1;
         let known = number_in(given).filter(|number| *number < self.jobs.len());
@@ -245,7 +254,11 @@ impl Ledger {
         if let Some(since) = self.paused_out.get(&(node, queue))
             && sent > *since
         {
-            self.violate(now, "paused in output", format!("node {node} delivered job {number} of queue {queue}"));
+            self.violate(
+                now,
+                "paused in output",
+                format!("node {node} delivered job {number} of queue {queue}"),
+            );
         }
         let job = &self.jobs[number];
         if job.outcome == Outcome::Told {
@@ -260,7 +273,11 @@ impl Ledger {
             return;
         }
         if job.is_at_most_once() && job.deliveries > 0 {
-            let text = format!("job {number} {} from node {} and node {node}", text(&job.id.unwrap_or([0; 40])), job.last_node);
+            let text = format!(
+                "job {number} {} from node {} and node {node}",
+                text(&job.id.unwrap_or([0; 40])),
+                job.last_node
+            );
             return self.violate(now, "RETRY 0 delivered twice", text);
         }
         let cause = self.cause(number, node, sent, now);
@@ -484,8 +501,11 @@ impl Ledger {
             }
             let job = &self.jobs[number];
             let (copies, lost, deliveries) = (job.copies(), job.copies_lost, job.deliveries);
-            let (kind, asynchronous) =
-                if job.is_at_most_once() { ("RETRY 0 lost", "") } else { ("lost", if job.wish.asynchronous { " ASYNC" } else { "" }) };
+            let (kind, asynchronous) = if job.is_at_most_once() {
+                ("RETRY 0 lost", "")
+            } else {
+                ("lost", if job.wish.asynchronous { " ASYNC" } else { "" })
+            };
             let text = format!(
                 "job {number}{asynchronous} {id} of {copies} copies, told at {}, {lost} copies lost, delivered {deliveries} times",
                 job.told_at / MS

@@ -19,7 +19,12 @@
 //! | `ledger.rs`, `history.rs` | what was promised, and what excuses a breach |
 //! | `coverage.rs`, `trace.rs`, `report.rs` | what was reached, what happened, what it sums up to |
 //! | `shrink.rs` | the smallest schedule that still fails |
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "shared by a test and a tool, which each use a part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "shared by a test and a tool, which each use a part"
+)]
 
 mod calm;
 mod chance;

@@ -88,7 +88,9 @@ impl Node {
     pub fn start(&mut self, now: u64) -> Result<(), String> {
         let me = self.new_id();
         let conf = match &self.disk.nodes_conf {
-            Some(text) => NodesConf::parse(text).map_err(|why| format!("nodes.conf of node {}: {why}", self.index))?,
+            Some(text) => {
+                NodesConf::parse(text).map_err(|why| format!("nodes.conf of node {}: {why}", self.index))?
+            }
             None => NodesConf::alone(me, self.settings.port),
         };
         self.disk.nodes_conf = Some(conf.to_string().into_bytes());

@@ -248,7 +248,7 @@ impl Plan {
 
     /// So much that a seed has some thousand jobs, whether its storm is short or long.
     fn draw_load(&mut self, chance: &mut Chance) {
-        let jobs = chance.spread(1_500, 10_000);
+        let jobs = chance.spread(512, 8_500);
         let each = self.storm / jobs * self.producers as u64;
         self.think = (each / 4, each + each * 3 / 4);
     }
@@ -281,7 +281,14 @@ impl Plan {
         }
         for joiner in 0..self.joiners {
             let at = chance.between(MINUTE, self.storm / 2 + MINUTE);
-            self.faults.push(Fault { at, lasts: 0, kind: Kind::Join, a: self.nodes + joiner, b: 0, amount: 0 });
+            self.faults.push(Fault {
+                at,
+                lasts: 0,
+                kind: Kind::Join,
+                a: self.nodes + joiner,
+                b: 0,
+                amount: 0,
+            });
         }
         if self.second_cluster > 0 {
             let at = chance.between(MINUTE, self.storm / 2 + MINUTE);

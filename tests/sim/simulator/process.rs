@@ -115,7 +115,8 @@ impl World {
         if let Message::YourJobs { jobs } = &message {
             jobs.iter().for_each(|job| self.ledger.moved(&job.id.text()));
         }
-        let up = conn.is_some_and(|conn| self.conns.get(&conn).is_some_and(|state| state.up && state.open[way]));
+        let up =
+            conn.is_some_and(|conn| self.conns.get(&conn).is_some_and(|state| state.up && state.open[way]));
         let Some(conn) = conn.filter(|_| up) else {
             only_here.iter().for_each(|id| self.ledger.excuse(id));
             return;
@@ -127,7 +128,8 @@ impl World {
         let (time, name) = (self.now, message.name());
         self.trace.note(time, || format!("n{node} > n{receiver} {}", describe(&message)));
         self.coverage.sent(name);
-        let Some(Purpose::Bus { writers, .. }) = self.conns.get_mut(&conn).map(|state| &mut state.purpose) else {
+        let Some(Purpose::Bus { writers, .. }) = self.conns.get_mut(&conn).map(|state| &mut state.purpose)
+        else {
             unreachable!("links are between nodes")
         };
         if !writers[way].push(&header, &message, now) {
@@ -175,7 +177,9 @@ impl World {
     fn flush_written(&mut self) {
         for written in std::mem::take(&mut self.out) {
             let Written { conn, way, mut bytes, kinds, only_here } = written;
-            if let Some(Purpose::Bus { writers, .. }) = self.conns.get_mut(&conn).map(|state| &mut state.purpose) {
+            if let Some(Purpose::Bus { writers, .. }) =
+                self.conns.get_mut(&conn).map(|state| &mut state.purpose)
+            {
                 bytes.extend_from_slice(writers[way].bytes());
                 let len = bytes.len();
                 writers[way].consume(len);
@@ -184,7 +188,14 @@ impl World {
         }
     }
 
-    fn write_reply(&mut self, node: usize, client: ClientId, reply: &Reply, unsaved: bool, effects: &Effects) {
+    fn write_reply(
+        &mut self,
+        node: usize,
+        client: ClientId,
+        reply: &Reply,
+        unsaved: bool,
+        effects: &Effects,
+    ) {
         let context = ReplyContext { protocol: Protocol::Resp2, local_ip: Some(address(node)), port: 7711 };
         let mut output = Output::new();
         if unsaved && matches!(reply, Reply::Ok) {
@@ -217,7 +228,9 @@ impl World {
     /// A client's bytes have come.
     pub fn request_bytes(&mut self, conn: u64, bytes: &[u8]) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
-        let Purpose::Client { server, .. } = &mut state.purpose else { unreachable!("clients send requests") };
+        let Purpose::Client { server, .. } = &mut state.purpose else {
+            unreachable!("clients send requests")
+        };
         server.input.extend_from_slice(bytes);
         self.serve(conn);
     }
@@ -226,7 +239,9 @@ impl World {
     fn serve(&mut self, conn: u64) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         let node = state.hosts[1];
-        let Purpose::Client { id, server, .. } = &mut state.purpose else { unreachable!("clients are served") };
+        let Purpose::Client { id, server, .. } = &mut state.purpose else {
+            unreachable!("clients are served")
+        };
         let id = *id;
         if server.blocked || server.input.is_empty() {
             return;
@@ -268,7 +283,9 @@ impl World {
                 }
                 self.step(node, Input::Request { client, request });
             }
-            Err(error) => panic!("clients send sensible arguments: {}", String::from_utf8_lossy(&error.text())),
+            Err(error) => {
+                panic!("clients send sensible arguments: {}", String::from_utf8_lossy(&error.text()))
+            }
         }
     }
 
@@ -290,7 +307,9 @@ impl World {
     pub fn bus_bytes(&mut self, conn: u64, end: usize, bytes: &[u8]) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         let (node, sender) = (state.hosts[end], state.hosts[1 - end]);
-        let Purpose::Bus { link, peer, readers, .. } = &mut state.purpose else { unreachable!("nodes speak so") };
+        let Purpose::Bus { link, peer, readers, .. } = &mut state.purpose else {
+            unreachable!("nodes speak so")
+        };
         let via = if end == 0 {
             Via::Own(*link)
         } else {
@@ -313,7 +332,8 @@ impl World {
                 return;
             }
         }
-        if let Some(Purpose::Bus { readers, .. }) = self.conns.get_mut(&conn).map(|state| &mut state.purpose) {
+        if let Some(Purpose::Bus { readers, .. }) = self.conns.get_mut(&conn).map(|state| &mut state.purpose)
+        {
             readers[end] = reader;
         }
     }
@@ -322,7 +342,9 @@ impl World {
         let now = self.nodes[node].clock.tick(self.now);
         let (mut header, messages) = match bus::decode(frame, now) {
             Ok(decoded) => decoded,
-            Err(error) => return self.violate("garbled", format!("node {node} got from node {sender}: {error}")),
+            Err(error) => {
+                return self.violate("garbled", format!("node {node} got from node {sender}: {error}"));
+            }
         };
         // What RC1 does not read it does not know.
         if self.is_rc1(node) {
@@ -421,7 +443,9 @@ fn drain(output: &mut Output, bytes: &mut Vec<u8>) {
 }
 
 fn show_args(args: &Args<'_>) -> String {
-    let show = |arg: &[u8]| -> String { String::from_utf8_lossy(&arg[..arg.len().min(40)]).escape_debug().collect() };
+    let show = |arg: &[u8]| -> String {
+        String::from_utf8_lossy(&arg[..arg.len().min(40)]).escape_debug().collect()
+    };
     args.iter().map(show).collect::<Vec<_>>().join(" ")
 }
 
@@ -438,4 +462,3 @@ fn describe(message: &Message<'_>) -> String {
         other => format!("{other:?}"),
     }
 }
-

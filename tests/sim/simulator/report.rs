@@ -94,8 +94,19 @@ impl Totals {
     }
 
     pub fn merge(&mut self, other: Totals) {
-        let Totals { seeds, failed, simulated, events, messages, faults, counts, coverage, rests, hash, violations } =
-            other;
+        let Totals {
+            seeds,
+            failed,
+            simulated,
+            events,
+            messages,
+            faults,
+            counts,
+            coverage,
+            rests,
+            hash,
+            violations,
+        } = other;
         self.seeds += seeds;
         self.failed.extend(failed);
         self.failed.sort_unstable();
@@ -197,7 +208,8 @@ impl Totals {
             self.violations
         );
         let _ = writeln!(text, "extra deliveries: {:?}", self.counts.extra);
-        let _ = writeln!(text, "cells {reached} of {all}; never reached: {}", self.coverage.missing().join(", "));
+        let _ =
+            writeln!(text, "cells {reached} of {all}; never reached: {}", self.coverage.missing().join(", "));
         text
     }
 }

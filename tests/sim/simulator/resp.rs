@@ -43,7 +43,8 @@ pub fn parse(bytes: &[u8]) -> Option<(Value<'_>, usize)> {
         b':' => Some((Value::Int(number(line)), after)),
         b'$' => {
             let Ok(len) = usize::try_from(number(line)) else { return Some((Value::Nil, after)) };
-            (bytes.len() >= after + len + 2).then(|| (Value::Bulk(&bytes[after..after + len]), after + len + 2))
+            (bytes.len() >= after + len + 2)
+                .then(|| (Value::Bulk(&bytes[after..after + len]), after + len + 2))
         }
         b'*' => {
             let Ok(count) = usize::try_from(number(line)) else { return Some((Value::Nil, after)) };

@@ -15,7 +15,8 @@ pub fn shrink(outcome: &Outcome) -> Plan {
     let mut tries = TRIES;
     let mut fails = |plan: &Plan| {
         tries = tries.saturating_sub(1);
-        tries > 0 && run(plan.clone(), Talk::Silent, 0).violations.first().is_some_and(|found| found.kind == kind)
+        tries > 0
+            && run(plan.clone(), Talk::Silent, 0).violations.first().is_some_and(|found| found.kind == kind)
     };
     let at = outcome.violations[0].at;
     for storm in [at / 4, at / 2, at + SECOND] {
@@ -41,9 +42,13 @@ pub fn shrink(outcome: &Outcome) -> Plan {
         }
         piece /= 2;
     }
-    for simpler in [|plan: &mut Plan| plan.rc1 = 0, |plan: &mut Plan| plan.queues = 1, |plan: &mut Plan| {
-        plan.loss_permille = 0;
-    }] {
+    for simpler in [
+        |plan: &mut Plan| plan.rc1 = 0,
+        |plan: &mut Plan| plan.queues = 1,
+        |plan: &mut Plan| {
+            plan.loss_permille = 0;
+        },
+    ] {
         let mut plan = best.clone();
         simpler(&mut plan);
         if fails(&plan) {

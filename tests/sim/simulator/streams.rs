@@ -140,7 +140,9 @@ impl World {
             .iter()
             .copied()
             .filter(|(conn, way)| {
-                self.conns.get(conn).is_none_or(|conn| !self.net.is_cut(conn.hosts[*way], conn.hosts[1 - way]))
+                self.conns
+                    .get(conn)
+                    .is_none_or(|conn| !self.net.is_cut(conn.hosts[*way], conn.hosts[1 - way]))
             })
             .collect();
         for (conn, way) in free {
@@ -342,7 +344,14 @@ impl World {
                     let kept = std::mem::take(&mut first.only_here);
                     kept.iter().for_each(|id| self.ledger.excuse(id));
                     self.lose(conn, way, first);
-                    let piece = Piece { at: self.now, sent: self.now, bytes: heard, fin: false, kinds: 0, only_here: Vec::new() };
+                    let piece = Piece {
+                        at: self.now,
+                        sent: self.now,
+                        bytes: heard,
+                        fin: false,
+                        kinds: 0,
+                        only_here: Vec::new(),
+                    };
                     self.receive(conn, end, piece);
                 } else {
                     self.lose(conn, way, first);

@@ -4,6 +4,8 @@
 //! disque-sim [OPTIONS] FROM..TO      a range of seeds
 //! disque-sim --replay SEED           one seed, with everything that happens
 //! disque-sim --shrink SEED           the smallest schedule of faults under which it still fails
+//! disque-sim --rounds N FROM..TO     one seed after the other until N have failed; how many seeds each took
+//! disque-sim --plant FILE DIRECTORY  makes a mistake of `planted/` in a copy of the tree
 //!
 //! --threads N       instead of one per core
 //! --nodes N         at most so many nodes
@@ -14,10 +16,13 @@
 //! Progress goes to standard error; the last line on standard output is one line of JSON with the totals. Seeds that
 //! fail are shown with their last events, and make the exit status 1.
 
+#[path = "../../../tests/sim/planting.rs"]
+mod planting;
 #[path = "../../../tests/sim/simulator/mod.rs"]
 mod simulator;
 
 use std::ops::Range;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,11 +42,24 @@ struct Options {
     until_failure: bool,
     replay: Option<u64>,
     shrink: Option<u64>,
+    rounds: u64,
     from: u64,
 }
 
 fn main() -> ExitCode {
-    let Some(options) = parse(std::env::args().skip(1)) else {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, file, tree] = &args[..]
+        && command == "--plant"
+    {
+        return match planting::plant(Path::new(file), Path::new(tree)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("{file}: {why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let Some(options) = parse(args.into_iter()) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
@@ -51,7 +69,34 @@ fn main() -> ExitCode {
     if let Some(seed) = options.shrink {
         return show_shrunk(seed, &options);
     }
+    if options.rounds > 0 {
+        return rounds(&options);
+    }
     range(&options)
+}
+
+/// How many seeds it takes to find what is wrong, again and again.
+fn rounds(options: &Options) -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    let (mut found, mut since, mut kinds) = (Vec::new(), 0, std::collections::BTreeMap::new());
+    for seed in options.seeds.clone() {
+        since += 1;
+        let outcome = run(Plan::draw(seed, options.nodes), Talk::Silent, 0);
+        if let Some(violation) = outcome.violations.first() {
+            *kinds.entry(violation.kind).or_insert(0_u64) += 1;
+            found.push(std::mem::take(&mut since));
+        }
+        if found.len() as u64 == options.rounds {
+            break;
+        }
+    }
+    found.sort_unstable();
+    let median = found.get(found.len() / 2);
+    println!(
+        "{}",
+        serde_json::json!({ "found": found.len(), "median_seeds": median, "seeds": found, "as": kinds })
+    );
+    if found.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Option<Options> {
@@ -63,6 +108,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Option<Options> {
         until_failure: false,
         replay: None,
         shrink: None,
+        rounds: 0,
         from: 0,
     };
     while let Some(arg) = args.next() {
@@ -72,6 +118,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Option<Options> {
             "--nodes" => options.nodes = number()? as usize,
             "--replay" => options.replay = Some(number()?),
             "--shrink" => options.shrink = Some(number()?),
+            "--rounds" => options.rounds = number()?,
             "--from" => options.from = number()?,
             "--until-failure" => options.until_failure = true,
             range => {
