@@ -88,7 +88,7 @@ fn the_same_seed_takes_the_same_course() {
 fn every_planted_bug_still_fits_the_source() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut count = 0;
-    for entry in std::fs::read_dir(root.join("utils/sim/planted")).expect("it is there") {
+    for entry in std::fs::read_dir(root.join("tests/sim/planted")).expect("it is there") {
         let path = entry.expect("it can be read").path();
         let text = std::fs::read_to_string(&path).expect("planted bugs are text");
         for change in planting::parse(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display())) {

@@ -30,7 +30,7 @@ pub const MESSAGES: [&str; 18] = [
 ];
 
 /// Rare things that can be seen from outside.
-pub const MARKS: [&str; 22] = [
+pub const MARKS: [&str; 16] = [
     "NOREPL",
     "LEAVING",
     "OOM",
@@ -40,19 +40,13 @@ pub const MARKS: [&str; 22] = [
     "NOJOB",
     "ACKED",
     "no job in time",
-    "job from another node",
     "counted as nacked",
     "counted as delivered again",
     "acknowledgement of an unknown job",
     "copies awaited at a crash",
-    "external replication",
     "connection refused",
     "frame cut off",
-    "old link after new link",
     "identity could not be saved",
-    "failing by majority",
-    "suspected",
-    "eviction",
 ];
 
 /// The bit of a message in a set of messages.

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use disque::bus::{self, Features, FrameReader, Header, Message};
+use disque::bus::{self, Features, FrameReader, Header, Message, Notice};
 use disque::command::reply::{self, ReplyContext};
 use disque::command::{self, CommandTable, Runs};
 use disque::engine::{ClientId, Effect, Effects, Input, LinkId, Outgoing, Reply, SendTo, Via};
@@ -74,7 +74,9 @@ impl World {
                 Effect::SaveNodes(conf) => {
                     let disk = &mut self.nodes[node].disk;
                     unsaved = disk.full;
-                    if !disk.full {
+                    if disk.full {
+                        self.coverage.mark("identity could not be saved");
+                    } else {
                         disk.nodes_conf = Some(conf.to_string().into_bytes());
                     }
                 }
@@ -122,6 +124,9 @@ impl World {
             return;
         };
         self.messages += 1;
+        if matches!(&message, Message::Notice { notice: Notice::SetAck { nodes_known: 0, .. }, .. }) {
+            self.coverage.mark("acknowledgement of an unknown job");
+        }
         let header = self.header(node);
         let now = self.nodes[node].clock.tick(self.now);
         let receiver = self.conns[&conn].hosts[1 - way];

@@ -209,6 +209,7 @@ impl World {
         }
         let back = self.latency(to, from);
         if !self.nodes[to].runs() {
+            self.coverage.mark("connection refused");
             return self.at(self.now + back, Event::Gone { conn, end: 0 });
         }
         let id = self.nodes[to].next_id;
@@ -340,6 +341,7 @@ impl World {
             if let Some(mut first) = pieces.pop_front() {
                 if hears && first.bytes.len() > 1 && self.net_chance.permille(500) {
                     let len = self.net_chance.between(1, first.bytes.len() as u64 - 1) as usize;
+                    self.coverage.mark("frame cut off");
                     let heard = first.bytes[..len].to_vec();
                     let kept = std::mem::take(&mut first.only_here);
                     kept.iter().for_each(|id| self.ledger.excuse(id));

@@ -5,7 +5,7 @@
 //! disque-sim --replay SEED           one seed, with everything that happens
 //! disque-sim --shrink SEED           the smallest schedule of faults under which it still fails
 //! disque-sim --rounds N FROM..TO     one seed after the other until N have failed; how many seeds each took
-//! disque-sim --plant FILE DIRECTORY  makes a mistake of `planted/` in a copy of the tree
+//! disque-sim --plant FILE DIRECTORY  makes a mistake of `tests/sim/planted` in a copy of the tree
 //!
 //! --threads N       instead of one per core
 //! --nodes N         at most so many nodes
