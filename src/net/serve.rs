@@ -228,7 +228,7 @@ impl Server {
 
 /// Whether a request begins like ADDJOB by its own name. Too little of it counts as no.
 fn begins_addjob(bytes: &[u8]) -> bool {
-    fn line<'a>(bytes: &'a [u8], sign: u8) -> Option<&'a [u8]> {
+    fn line(bytes: &[u8], sign: u8) -> Option<&[u8]> {
         let bytes = bytes.strip_prefix(&[sign])?;
         let end = bytes.iter().take(8).position(|byte| *byte == b'\n')?;
         Some(&bytes[end + 1..])

@@ -18,12 +18,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use simulator::{Outcome, Plan, Talk, Totals, run};
 
 /// What every run of the tests covers.
-const SEEDS: u64 = 220;
+const SEEDS: u64 = 200;
 const CLUSTER_DAYS: f64 = 5.0;
 const JOB_OPERATIONS: u64 = 2_000_000;
 const FAULTS_PER_SEED: u64 = 20;
 /// How many of the seeds run twice, to see that they take the same course.
-const TWICE: u64 = 20;
+const TWICE: u64 = 10;
 
 fn outcome(seed: u64) -> Outcome {
     run(Plan::draw(seed, usize::MAX), Talk::Silent, 0)

@@ -256,11 +256,12 @@ impl Plan {
     fn draw_faults(&mut self, chance: &mut Chance) {
         // Each kind is in play or not; those in play have rates of their own.
         let share = chance.pick(&[100, 300, 300, 600]);
-        let mut rates: Vec<(Kind, u64)> = Kind::ALL
-            .into_iter()
-            .filter(|kind| self.is_possible(*kind))
-            .filter_map(|kind| chance.permille(share).then(|| (kind, chance.spread(1, 16))))
-            .collect();
+        let mut rates = Vec::new();
+        for kind in Kind::ALL {
+            if self.is_possible(kind) && chance.permille(share) {
+                rates.push((kind, chance.spread(1, 16)));
+            }
+        }
         if rates.is_empty() {
             let kind = if self.nodes > 1 { Kind::Halves } else { Kind::Crash };
             rates.push((kind, 1));
