@@ -161,8 +161,11 @@ impl Engine {
         if job.state == JobState::WaitReplication {
             return job.delay;
         }
-        let waits = job.state == JobState::Active && !job.flags.contains(JobFlags::ANNOUNCED);
-        if waits { Span32::new(job.requeue_at.since(self.now)) } else { Span32::ZERO }
+        if job.state != JobState::Active || job.flags.contains(JobFlags::ANNOUNCED) {
+            return Span32::ZERO;
+        }
+        // A job of which this node keeps no copy has no time of its own here.
+        if job.requeue_at.is_never() { job.delay } else { Span32::new(job.requeue_at.since(self.now)) }
     }
 
     fn plan_next_try(&mut self, index: JobIndex) {

@@ -117,7 +117,10 @@ impl Engine {
                 self.account_for(index);
                 self.restoring.set_queued(index, queued);
             }
-            Err((known, job)) => self.restore_again(known, job, queued),
+            Err(again) => {
+                let (known, job) = *again;
+                self.restore_again(known, job, queued);
+            }
         }
     }
 

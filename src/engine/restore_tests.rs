@@ -1,5 +1,6 @@
 //! What is restored, and how it then stands.
 
+use crate::bus::NodesConf;
 use std::borrow::Cow;
 
 use super::effect::Effects;
@@ -16,7 +17,7 @@ const ME: NodeId = NodeId::from_bytes([1; 20]);
 const OTHER: NodeId = NodeId::from_bytes([2; 20]);
 
 fn engine() -> Engine {
-    Engine::new(EngineSettings::default(), ME, false, Seed([5; 32]), NOW)
+    Engine::new(EngineSettings::default(), &NodesConf::alone(ME, 7711), Seed([5; 32]), NOW)
 }
 
 fn id(number: u8, retry: u64) -> JobId {

@@ -1,6 +1,7 @@
 //! Copies on other nodes (job-lifecycle.md 5 to 7).
 
 use disque::bus::Message;
+use disque::engine::ClusterRequest;
 use disque::types::Millis;
 
 use crate::net::Net;
@@ -206,4 +207,19 @@ fn a_late_copy_of_a_job_that_is_over_is_not_kept() {
     assert_eq!(net.say(0, &format!("ACKJOB {job}")), ":1");
     net.run(Millis(100));
     assert_eq!(net.jobs(), 0);
+}
+
+/// Found by the simulator (seed 1): the copies were told a delay of 68 years, since the node that keeps none has no time
+/// for the job. Without ENQUEUE nobody ever queued it.
+#[test]
+fn a_job_that_its_node_does_not_keep_is_queued_even_if_enqueue_is_lost() {
+    let mut net = Net::cluster(3);
+    net.ask(0, ClusterRequest::SetLeaving(true));
+    net.run(Millis(5000));
+    net.lose = Some(Box::new(|_, _, message| message.name() == "ENQUEUE"));
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 10 ASYNC");
+    net.run(Millis(9000));
+    assert!(!net.states(&job).contains(&"queued".to_owned()), "RETRY after reception");
+    net.run(Millis(3000));
+    assert!(net.states(&job).contains(&"queued".to_owned()), "{:?}", net.states(&job));
 }

@@ -6,11 +6,14 @@ use disque::types::JobId;
 use crate::vectors::file;
 
 /// Reads a file to its end; shows each record to `visit`. What was skipped as damaged, and the end and tail.
+/// Two numbers about places in a file.
+type Places = (u64, u64);
+
 fn read(
     bytes: &[u8],
     piece: usize,
     mut visit: impl FnMut(&Record<'_>),
-) -> Result<(Vec<(u64, u64)>, (u64, u64)), ReadError> {
+) -> Result<(Vec<Places>, Places), ReadError> {
     let (mut reader, mut rest, mut damaged) = (Reader::new(), bytes, Vec::new());
     loop {
         match reader.advance()? {
