@@ -156,7 +156,7 @@ fn job(number: u8, queue: &'static [u8]) -> Record<'static> {
         body: BodyArg::Owned(vec![number; 50]),
         nodes: Cow::Owned(vec![NodeId::from_bytes([9; 20])]),
     };
-    Record::Job(JobRecord { image, requeue_at: UnixMillis(1_795_315_060_000), notes: 0 })
+    Record::Job(JobRecord { image, requeue_at: UnixMillis(1_795_315_060_000) })
 }
 
 fn delivered(number: u8) -> Record<'static> {
@@ -166,7 +166,6 @@ fn delivered(number: u8) -> Record<'static> {
         nacks: 2,
         additional_deliveries: 1,
         flags: JobRecord::DELIVERED,
-        notes: 0,
         queued: false,
     })
 }

@@ -158,11 +158,7 @@ impl Rc1 {
 fn job(payload: &[u8]) -> Option<Record<'_>> {
     let (image, rest) = JobImage::decode(payload, Form::Storage).ok()?;
     let known = matches!(image.state, JobRecord::ACTIVE | JobRecord::QUEUED);
-    (rest.is_empty() && known).then_some(Record::Job(JobRecord {
-        image,
-        requeue_at: JobRecord::DUE_UNKNOWN,
-        notes: 0,
-    }))
+    (rest.is_empty() && known).then_some(Record::Job(JobRecord { image, requeue_at: JobRecord::DUE_UNKNOWN }))
 }
 
 fn parse(bytes: &[u8]) -> Parsed {

@@ -20,7 +20,7 @@
 //! | 58         | 2    | nacks                                                                |
 //! | 60         | 2    | additional deliveries                                                |
 //! | 62         | 1    | flags, those of [`JobImage`]                                         |
-//! | 63         | 1    | low four bits: state, 2 if it is queued, else 1; the others: notes   |
+//! | 63         | 1    | state: 2 if it is queued, else 1                                     |
 //! | 64         | 4    | Q, length of the queue name                                          |
 //! | 68         | 4    | N, number of nodes                                                   |
 //! | 72         | Q    | queue name                                                           |
@@ -36,7 +36,7 @@
 //! | 32     | 2    | nacks                                     |
 //! | 34     | 2    | additional deliveries                     |
 //! | 36     | 1    | flags                                     |
-//! | 37     | 1    | state and notes, as above                 |
+//! | 37     | 1    | state                                     |
 //!
 //! `Holders`, kind 3, and `Acked`, kind 4:
 //!
@@ -105,8 +105,6 @@ pub struct JobRecord<'a> {
     pub image: JobImage<'a>,
     /// When it is to be queued (again); NEVER: not by itself; [`JobRecord::DUE_UNKNOWN`] in files of RC1.
     pub requeue_at: UnixMillis,
-    /// What the node noted for itself, four bits; what they mean is the engine's business.
-    pub notes: u8,
 }
 
 impl JobRecord<'_> {
@@ -133,8 +131,6 @@ pub struct Standing {
     pub additional_deliveries: u16,
     /// Flags as in [`JobImage`].
     pub flags: u8,
-    /// As in [`JobRecord`].
-    pub notes: u8,
     /// Whether it waits in its queue.
     pub queued: bool,
 }
@@ -284,8 +280,7 @@ fn encode_job(job: &JobRecord<'_>, out: &mut Vec<u8>) {
     fixed[58..60].copy_from_slice(&image.nacks.to_le_bytes());
     fixed[60..62].copy_from_slice(&image.additional_deliveries.to_le_bytes());
     fixed[62] = image.flags;
-    assert!(job.notes < 16, "four bits, not {}", job.notes);
-    fixed[63] = image.state | job.notes << 4;
+    fixed[63] = image.state;
     fixed[64..68].copy_from_slice(&(image.queue.len() as u32).to_le_bytes());
     fixed[68..].copy_from_slice(&(image.nodes.len() as u32).to_le_bytes());
     out.reserve(JOB_FIXED + image.queue.len() + image.nodes.len() * NODE_LEN + image.body.len());
@@ -306,7 +301,6 @@ fn decode_job<'a>(input: &mut &'a [u8], nodes: &'a mut Vec<NodeId>) -> Result<Jo
     let nacks = u16::from_le_bytes(array(input)?);
     let additional_deliveries = u16::from_le_bytes(array(input)?);
     let [flags, state] = array(input)?;
-    let (state, notes) = (state & 15, state >> 4);
     queued(state)?;
     let queue_len = u32::from_le_bytes(array(input)?) as usize;
     let node_count = u32::from_le_bytes(array(input)?);
@@ -332,7 +326,7 @@ fn decode_job<'a>(input: &mut &'a [u8], nodes: &'a mut Vec<NodeId>) -> Result<Jo
         body,
         nodes,
     };
-    Ok(JobRecord { image, requeue_at, notes })
+    Ok(JobRecord { image, requeue_at })
 }
 
 fn encode_standing(standing: &Standing, out: &mut Vec<u8>) {
@@ -342,9 +336,7 @@ fn encode_standing(standing: &Standing, out: &mut Vec<u8>) {
     fixed[32..34].copy_from_slice(&standing.nacks.to_le_bytes());
     fixed[34..36].copy_from_slice(&standing.additional_deliveries.to_le_bytes());
     fixed[36] = standing.flags;
-    assert!(standing.notes < 16, "four bits, not {}", standing.notes);
-    let state = if standing.queued { JobRecord::QUEUED } else { JobRecord::ACTIVE };
-    fixed[37] = state | standing.notes << 4;
+    fixed[37] = if standing.queued { JobRecord::QUEUED } else { JobRecord::ACTIVE };
     out.extend_from_slice(&fixed);
 }
 
@@ -354,8 +346,7 @@ fn decode_standing(input: &mut &[u8]) -> Result<Standing, RecordError> {
     let nacks = u16::from_le_bytes(array(input)?);
     let additional_deliveries = u16::from_le_bytes(array(input)?);
     let [flags, state] = array(input)?;
-    let (queued, notes) = (queued(state & 15)?, state >> 4);
-    Ok(Standing { id, requeue_at, nacks, additional_deliveries, flags, notes, queued })
+    Ok(Standing { id, requeue_at, nacks, additional_deliveries, flags, queued: queued(state)? })
 }
 
 fn queued(state: u8) -> Result<bool, RecordError> {
@@ -418,10 +409,10 @@ pub(crate) mod tests {
         let id = || any::<[u8; 24]>().prop_map(JobId::from_bytes);
         prop_oneof![
             4 => any_job().prop_map(Record::Job),
-            1 => (id(), any::<(u64, u16, u16, u8, bool)>(), 0..16_u8).prop_map(|(id, rest, notes)| {
+            1 => (id(), any::<(u64, u16, u16, u8, bool)>()).prop_map(|(id, rest)| {
                 let (requeue_at, nacks, additional_deliveries, flags, queued) = rest;
                 let requeue_at = UnixMillis(requeue_at);
-                Record::Standing(Standing { id, requeue_at, nacks, additional_deliveries, flags, notes, queued })
+                Record::Standing(Standing { id, requeue_at, nacks, additional_deliveries, flags, queued })
             }),
             1 => (id(), nodes()).prop_map(|(id, holders)| Record::Holders { id, holders }),
             1 => (id(), any::<u64>(), nodes(), nodes()).prop_map(|(id, at, holders, confirmed)| {
@@ -439,7 +430,7 @@ pub(crate) mod tests {
     fn any_job() -> impl Strategy<Value = JobRecord<'static>> {
         let numbers = any::<([u8; 24], u64, u64, u64, u32, u32, u16, u16, u16, u8)>();
         let parts = (vec(any::<u8>(), 0..40), vec(any::<u8>(), 0..300), vec(any::<[u8; 20]>(), 0..4));
-        (numbers, 1..=2_u8, 0..16_u8, parts).prop_map(|(numbers, state, notes, (queue, body, nodes))| {
+        (numbers, 1..=2_u8, parts).prop_map(|(numbers, state, (queue, body, nodes))| {
             let (id, ctime, expires_at, requeue_at, delay, retry, replicate, nacks, extra, flags) = numbers;
             let image = JobImage {
                 id: JobId::from_bytes(id),
@@ -456,7 +447,7 @@ pub(crate) mod tests {
                 body: BodyArg::Owned(body),
                 nodes: Cow::Owned(nodes.into_iter().map(NodeId::from_bytes).collect()),
             };
-            JobRecord { image, requeue_at: UnixMillis(requeue_at), notes }
+            JobRecord { image, requeue_at: UnixMillis(requeue_at) }
         })
     }
 
@@ -479,7 +470,7 @@ pub(crate) mod tests {
             body: BodyArg::Owned(vec![number as u8; 100]),
             nodes: Cow::Owned(vec![NodeId::from_bytes([1; 20])]),
         };
-        Record::Job(JobRecord { image, requeue_at: UnixMillis(1_795_315_300_000), notes: 0 })
+        Record::Job(JobRecord { image, requeue_at: UnixMillis(1_795_315_300_000) })
     }
 
     fn payload(record: &Record<'_>) -> Vec<u8> {
@@ -518,7 +509,6 @@ pub(crate) mod tests {
             nacks: 0,
             additional_deliveries: 0,
             flags: 0,
-            notes: 0,
             queued: true,
         }));
         assert_eq!(standing.len(), 38);

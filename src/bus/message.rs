@@ -225,6 +225,31 @@ pub(super) const GOSSIP_LEN: usize = 104;
 pub(super) const IP_LEN: usize = 46;
 
 impl Message<'_> {
+    /// A copy that borrows nothing.
+    pub fn to_static(&self) -> Message<'static> {
+        match self {
+            Message::Ping { gossip } => Message::Ping { gossip: gossip.clone() },
+            Message::Pong { gossip } => Message::Pong { gossip: gossip.clone() },
+            Message::Meet { gossip } => Message::Meet { gossip: gossip.clone() },
+            Message::Fail { node } => Message::Fail { node: *node },
+            Message::ReplJob { job, no_reply } => {
+                Message::ReplJob { job: job.to_static(), no_reply: *no_reply }
+            }
+            Message::Notice { job, notice } => Message::Notice { job: *job, notice: *notice },
+            Message::NeedJobs { queue, count } => {
+                Message::NeedJobs { queue: queue.to_vec().into(), count: *count }
+            }
+            Message::YourJobs { jobs } => {
+                Message::YourJobs { jobs: jobs.iter().map(JobImage::to_static).collect() }
+            }
+            Message::Pause { queue, input, output } => {
+                Message::Pause { queue: queue.to_vec().into(), input: *input, output: *output }
+            }
+            Message::Holders { job, nodes } => Message::Holders { job: *job, nodes: nodes.to_vec().into() },
+            Message::HaveJobs { queue } => Message::HaveJobs { queue: queue.to_vec().into() },
+        }
+    }
+
     /// The name in the protocol, for people.
     pub const fn name(&self) -> &'static str {
         match self {

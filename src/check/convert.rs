@@ -77,7 +77,7 @@ impl Finals {
 
     /// The record number `number` is read again: the job as it stands at the end, if this is its record.
     fn last<'a>(&self, number: u64, record: Record<'a>) -> Option<Record<'a>> {
-        let Record::Job(JobRecord { mut image, mut requeue_at, mut notes }) = record else { return None };
+        let Record::Job(JobRecord { mut image, mut requeue_at }) = record else { return None };
         let job = self.jobs.get(&image.id).filter(|job| job.record == number && !job.acked)?;
         if let Some(standing) = &job.standing {
             image.nacks = standing.nacks;
@@ -85,12 +85,11 @@ impl Finals {
             image.flags = standing.flags;
             image.state = if standing.queued { JobRecord::QUEUED } else { JobRecord::ACTIVE };
             requeue_at = standing.requeue_at;
-            notes = standing.notes;
         }
         if let Some(holders) = &job.holders {
             image.nodes = holders.clone().into();
         }
-        Some(Record::Job(JobRecord { image, requeue_at, notes }))
+        Some(Record::Job(JobRecord { image, requeue_at }))
     }
 }
 

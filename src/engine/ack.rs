@@ -211,7 +211,7 @@ impl Engine {
             }
         }
         let news = self.acknowledge(index);
-        if nodes_known > 0 {
+        if nodes_known > 0 && !self.jobs[index].is_dummy() {
             self.jobs[index].delivered.insert(sender);
         }
         self.answer_set_ack(sender, index, nodes_known, digest, out);

@@ -102,7 +102,7 @@ impl Engine {
             self.queues.retain(job.queue);
         }
         self.in_state[job.state as usize] += 1;
-        self.touch(index, Touch::NEW);
+        self.touch(index, Touch::New);
     }
 
     /// The raw material of an ID that nobody else has: 144 random bits.

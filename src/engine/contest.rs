@@ -10,6 +10,7 @@ use std::cmp::Ordering;
 use super::Engine;
 use super::effect::Effects;
 use super::job::{JobFlags, JobIndex};
+use super::persist::Touch;
 use super::request::{JobState, PauseState};
 use super::requeue::Cause;
 use crate::bus::{Counts, Notice, Totals, compare_for_job};
@@ -120,6 +121,7 @@ impl Engine {
     /// Counts what another holder counted. Counters only grow, so the greater value is the right one; peers that
     /// cannot tell theirs say what to add (W20 of reliability.md).
     fn count(&mut self, index: JobIndex, counts: Counts, totals: Option<Totals>) {
+        self.touch(index, Touch::Standing);
         let job = &mut self.jobs[index];
         match totals {
             Some(totals) => {

@@ -276,35 +276,6 @@ impl Effects {
         }
     }
 
-    /// What is to be appended to the append-only file: kinds and payloads of records. It must be appended before any
-    /// other effect is performed.
-    pub fn appended(&self) -> impl Iterator<Item = (u8, &[u8])> {
-        let mut rest = &self.appended.bytes[..];
-        self.appended.records.iter().map(move |(kind, len)| {
-            let (payload, behind) = rest.split_at(*len as usize);
-            rest = behind;
-            (*kind, payload)
-        })
-    }
-
-    /// Whether replies, and messages that confirm or give away, must wait until what is appended is as safe as the
-    /// operator wants it.
-    pub fn must_hold(&self) -> bool {
-        self.appended.holds
-    }
-
-    /// Takes records over; `log` is empty afterwards.
-    pub(super) fn append(&mut self, log: &mut Appended) {
-        if self.appended.records.is_empty() {
-            std::mem::swap(&mut self.appended, log);
-        } else {
-            self.appended.records.append(&mut log.records);
-            self.appended.bytes.append(&mut log.bytes);
-            self.appended.holds |= log.holds;
-        }
-        log.clear();
-    }
-
     /// A message as the codec takes it.
     pub fn message<'a>(&'a self, outgoing: &'a Outgoing) -> Message<'a> {
         match outgoing {
@@ -341,6 +312,34 @@ impl Effects {
             body: BodyArg::Borrowed(body),
             nodes: Cow::Borrowed(&self.nodes[nodes.start as usize..][..nodes.len as usize]),
         }
+    }
+
+    /// What is to be appended to the append-only file: kinds and payloads of records. It must be appended before any
+    /// other effect is performed.
+    pub fn appended(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        let mut rest = &self.appended.bytes[..];
+        self.appended.records.iter().map(move |(kind, len)| {
+            let (payload, behind) = rest.split_at(*len as usize);
+            rest = behind;
+            (*kind, payload)
+        })
+    }
+
+    /// Whether replies and messages must wait until what is appended is as safe as the operator wants it.
+    pub fn must_hold(&self) -> bool {
+        self.appended.holds
+    }
+
+    /// Takes records over; `log` is empty afterwards.
+    pub(super) fn append(&mut self, log: &mut Appended) {
+        if self.appended.records.is_empty() {
+            std::mem::swap(&mut self.appended, log);
+        } else {
+            self.appended.records.append(&mut log.records);
+            self.appended.bytes.append(&mut log.bytes);
+            self.appended.holds |= log.holds;
+        }
+        log.clear();
     }
 
     /// Bytes held for rows: what the shell counts while a large reply is being written.

@@ -315,7 +315,7 @@ impl Engine {
             queue.last_access = now;
             self.set_state(index, JobState::Active);
             self.jobs[index].delivered.insert(to);
-            self.touch(index, Touch::HOLDERS);
+            self.touch(index, Touch::Holders);
             self.image_of(index, Span32::ZERO, out);
             self.given_away(index);
         }
@@ -415,7 +415,6 @@ impl Engine {
     }
 
     fn queue_import(&mut self, sender: NodeIndex, index: JobIndex, out: &mut Effects) {
-        self.touch(index, Touch::HOLDERS);
         let job = &mut self.jobs[index];
         job.delivered.insert(sender);
         if job.state == JobState::WaitReplication || job.state == JobState::Queued {

@@ -23,13 +23,6 @@ impl Engine {
             return self.heartbeat(via, header, heartbeat, &gossip, out);
         }
         let Some(sender) = self.nodes.table.find_member(&header.sender) else { return };
-        // Half of what this node knows is not known yet: who asks is not answered, and asks again.
-        if self.is_loading {
-            if let Message::Fail { node } = message {
-                self.fail_message(sender, node, out);
-            }
-            return;
-        }
         match message {
             Message::Ping { .. } | Message::Pong { .. } | Message::Meet { .. } => {}
             Message::Fail { node } => self.fail_message(sender, node, out),
@@ -38,22 +31,12 @@ impl Engine {
             Message::NeedJobs { queue, count } => self.need_jobs(sender, &queue, count, out),
             Message::YourJobs { jobs } => self.your_jobs(sender, jobs, out),
             Message::Pause { queue, input, output } => self.pause_message(&queue, input, output),
-            Message::Holders { job, nodes } => {
-                let before = self.holders_before(&job);
-                self.holders(sender, job, &nodes, out);
-                self.touch_holders(&job, before);
-            }
+            Message::Holders { job, nodes } => self.holders(sender, job, &nodes, out),
             Message::HaveJobs { queue } => self.have_jobs(sender, &queue, out),
         }
     }
 
     fn notice(&mut self, sender: NodeIndex, job: JobId, notice: Notice, out: &mut Effects) {
-        let before = self.holders_before(&job);
-        self.take_notice(sender, job, notice, out);
-        self.touch_holders(&job, before);
-    }
-
-    fn take_notice(&mut self, sender: NodeIndex, job: JobId, notice: Notice, out: &mut Effects) {
         match notice {
             Notice::GotJob => self.got_job(sender, job, out),
             Notice::Enqueue { delay } => self.enqueue_message(job, delay, out),

@@ -79,8 +79,6 @@ pub enum Input<'a> {
 pub enum Control {
     /// Steps are to tell what must be appended to the append-only file, or no longer.
     Persist(bool),
-    /// What an earlier run has left is being taken up, or all of it is now: see [`Engine::restore`](super::Engine).
-    Loading(bool),
     /// The append-only file cannot be written, or can again. While it cannot, no copies are taken in.
     DiskFailing(bool),
     /// New settings are in force.

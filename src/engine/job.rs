@@ -173,8 +173,6 @@ impl JobFlags {
     /// A copy of an at-most-once job, which only the node that added the job may set free (W4).
     pub(crate) const PARKED: JobFlags = JobFlags(1 << 9);
 
-    /// [`JobFlags::LEASED`] and [`JobFlags::PARKED`], in the high byte.
-    const NOTES: u8 = 3;
     const TRIES_SHIFT: u32 = 12;
     /// The most that [`JobFlags::tries`] counts to.
     pub(crate) const MAX_TRIES: u8 = 15;
@@ -189,15 +187,9 @@ impl JobFlags {
         self.0 as u8 & !(JobFlags::DELIVERED.0 as u8)
     }
 
-    /// What is stored: all flags of the low byte, and what the node notes for itself. Not how often something was
-    /// tried: whoever starts again begins anew.
-    pub(crate) fn to_file(self) -> (u8, u8) {
-        (self.0 as u8, (self.0 >> 8) as u8 & JobFlags::NOTES)
-    }
-
-    /// What was stored.
-    pub(crate) fn from_file(flags: u8, notes: u8) -> JobFlags {
-        JobFlags(u16::from(flags) | u16::from(notes & JobFlags::NOTES) << 8)
+    /// What goes into a file: all that RC1 has a place for.
+    pub(crate) fn stored(self) -> u8 {
+        self.0 as u8
     }
 
     /// How often the step at hand was tried: sending copies, or collecting acknowledgements.

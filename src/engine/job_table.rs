@@ -67,21 +67,21 @@ impl JobTable {
 
     /// Adds a job like [`JobTable::insert`], unless there is one with its ID; then both are given back. Looking whether
     /// there is one costs more than adding it, so it is done once.
-    pub(crate) fn try_insert(&mut self, job: Job) -> Result<JobIndex, (JobIndex, Box<Job>)> {
+    pub(crate) fn try_insert(&mut self, job: Job) -> Result<JobIndex, Box<(JobIndex, Job)>> {
         let named = self.code.slot(&job.id);
         if self.slab.get(named).is_some_and(|other| other.id == job.id) {
-            return Err((JobIndex(named), Box::new(job)));
+            return Err(Box::new((JobIndex(named), job)));
         }
         let slot = self.slab.insert(|_| job);
         if named == slot {
             return match self.index.find(&self.slab.get(slot).expect("it was just added").id, &self.slab) {
-                Some(other) => Err((JobIndex(other), Box::new(self.slab.remove(slot)))),
+                Some(other) => Err(Box::new((JobIndex(other), self.slab.remove(slot)))),
                 None => Ok(JobIndex(slot)),
             };
         }
         match self.index.try_insert(slot, &self.slab) {
             Ok(()) => Ok(JobIndex(slot)),
-            Err(other) => Err((JobIndex(other), Box::new(self.slab.remove(slot)))),
+            Err(other) => Err(Box::new((JobIndex(other), self.slab.remove(slot)))),
         }
     }
 

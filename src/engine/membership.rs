@@ -115,6 +115,11 @@ impl Membership {
         self.leaving
     }
 
+    /// The identity of a node.
+    pub(super) fn id(&self, node: NodeIndex) -> NodeId {
+        self.table.id(node)
+    }
+
     /// Members, this node and failing ones included.
     pub(super) fn size(&self) -> u64 {
         self.table.size()

@@ -117,8 +117,6 @@ pub struct Engine {
     visited: Vec<NameId>,
     persist: Persist,
     restoring: Restoring,
-    /// Not all is restored yet.
-    is_loading: bool,
     /// What is told to be appended is not written at the moment.
     disk_fails: bool,
 }
@@ -155,7 +153,6 @@ impl Engine {
             visited: Vec::new(),
             persist: Persist::default(),
             restoring: Restoring::default(),
-            is_loading: false,
             disk_fails: false,
         }
     }
@@ -176,12 +173,11 @@ impl Engine {
             }
             Input::Control(Control::ShellMemory(bytes)) => self.memory.shell = bytes,
             Input::Control(Control::Persist(on)) => self.set_persistent(on),
-            Input::Control(Control::Loading(on)) => self.is_loading = on,
-            Input::Control(Control::DiskFailing(on)) => self.disk_fails = on,
+            Input::Control(Control::DiskFailing(fails)) => self.disk_fails = fails,
         }
         self.settle(out);
-        self.remember(out);
         self.save_changed_nodes(out);
+        self.remember(out);
     }
 
     /// Does what is due; bounded per call. If more is due, [`Engine::next_deadline`] says so.
@@ -197,8 +193,8 @@ impl Engine {
         self.go_on_sweeping(out);
         self.tick_nodes(out);
         self.settle(out);
-        self.remember(out);
         self.save_changed_nodes(out);
+        self.remember(out);
     }
 
     /// When [`Engine::advance`] must be called at the latest; exact or early, never late.
@@ -273,7 +269,7 @@ impl Engine {
         let job = &mut self.jobs[index];
         self.in_state[job.state as usize] -= 1;
         self.in_state[state as usize] += 1;
-        let touch = if job.state == JobState::WaitReplication { Touch::NEW } else { Touch::STANDING };
+        let touch = if job.state == JobState::WaitReplication { Touch::New } else { Touch::Standing };
         job.state = state;
         self.touch(index, touch);
     }

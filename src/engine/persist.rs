@@ -14,7 +14,7 @@ use super::effect::{Appended, Effects};
 use super::job::{Job, JobIndex};
 use super::request::JobState;
 use crate::aof::{Acked, JobRecord, Record, Standing};
-use crate::types::{BodyArg, JobId, JobImage, NodeId, NodeSet};
+use crate::types::{BodyArg, JobImage, NodeId, NodeSet};
 
 /// What is to be remembered, and what is noted of the step at hand.
 #[derive(Debug, Default)]
@@ -26,21 +26,15 @@ pub(super) struct Persist {
     nodes: Vec<NodeId>,
 }
 
-/// What has changed of a job, as a set of bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Touch(u8);
-
-impl Touch {
+/// What has changed of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Touch {
     /// Where it is in its life.
-    pub(super) const STANDING: Touch = Touch(1);
-    /// Which nodes may hold it, or have confirmed.
-    pub(super) const HOLDERS: Touch = Touch(2);
+    Standing,
+    /// Who may hold it.
+    Holders,
     /// It is new to the file.
-    pub(super) const NEW: Touch = Touch(4);
-
-    fn has(self, other: Touch) -> bool {
-        self.0 & other.0 != 0
-    }
+    New,
 }
 
 /// Where a walk over all that is known goes on.
@@ -70,27 +64,8 @@ impl Engine {
             return;
         }
         match self.persist.touched.last_mut() {
-            Some((last, noted)) if *last == index => noted.0 |= touch.0,
+            Some((last, noted)) if *last == index => *noted = touch.max(*noted),
             _ => self.persist.touched.push((index, touch)),
-        }
-    }
-
-    /// What is known of a job's holders, to tell whether a message changes it. Nothing if nobody asks.
-    pub(super) fn holders_before(&self, id: &JobId) -> Option<(NodeSet, NodeSet)> {
-        if !self.persist.on {
-            return None;
-        }
-        let job = &self.jobs[self.jobs.find(id)?];
-        Some((job.delivered, job.confirmed))
-    }
-
-    /// Notes that a message has changed a job's holders, if it has.
-    pub(super) fn touch_holders(&mut self, id: &JobId, before: Option<(NodeSet, NodeSet)>) {
-        if before.is_some()
-            && let Some(index) = self.jobs.find(id)
-            && before != Some((self.jobs[index].delivered, self.jobs[index].confirmed))
-        {
-            self.touch(index, Touch::HOLDERS);
         }
     }
 
@@ -138,19 +113,18 @@ impl Engine {
         if let Some(job) = self.jobs.get(index)
             && job.state != JobState::WaitReplication
         {
-            if touch.has(Touch::NEW) || job.state == JobState::Acked {
-                let hold = if touch == Touch::HOLDERS { Hold::No } else { Hold::Yes };
-                self.with_record(job, &mut nodes, |record| log.add(record, hold));
-            } else {
-                if touch.has(Touch::STANDING) {
-                    let hold = if job.retry.is_zero() { Hold::Yes } else { Hold::No };
-                    log.add(&Record::Standing(standing_of(job)), hold);
-                }
-                if touch.has(Touch::HOLDERS) {
+            let known = touch != Touch::New && job.state != JobState::Acked;
+            if known {
+                if touch == Touch::Holders {
                     nodes.clear();
                     nodes.extend(self.ids_of(job.delivered));
-                    log.add(&Record::Holders { id: job.id, holders: Cow::Borrowed(&nodes) }, Hold::No);
+                    let holders = Cow::Borrowed(&nodes[..]);
+                    log.add(&Record::Holders { id: job.id, holders }, Hold::No);
                 }
+                let hold = if job.retry.is_zero() { Hold::Yes } else { Hold::No };
+                log.add(&Record::Standing(standing_of(job)), hold);
+            } else {
+                self.with_record(job, &mut nodes, |record| log.add(record, Hold::Yes));
             }
         }
         self.persist.log = log;
@@ -172,11 +146,10 @@ impl Engine {
                 confirmed: Cow::Borrowed(confirmed),
             }));
         }
-        let (flags, notes) = job.flags.to_file();
         let image = JobImage {
             id: job.id,
             state: if job.state == JobState::Queued { JobRecord::QUEUED } else { JobRecord::ACTIVE },
-            flags,
+            flags: job.flags.stored(),
             replicate: u16::from(job.replicate),
             expires_at: job.expires_at,
             ctime: job.ctime,
@@ -188,12 +161,12 @@ impl Engine {
             body: BodyArg::Borrowed(job.body.bytes()),
             nodes: Cow::Borrowed(&nodes[..]),
         };
-        show(&Record::Job(JobRecord { image, requeue_at: job.requeue_at, notes }))
+        show(&Record::Job(JobRecord { image, requeue_at: job.requeue_at }))
     }
 
     /// The identities of a set of nodes.
     fn ids_of(&self, nodes: NodeSet) -> impl Iterator<Item = NodeId> + '_ {
-        nodes.iter().map(|node| self.nodes.table.id(node))
+        nodes.iter().map(|node| self.nodes.id(node))
     }
 
     /// Goes over all that is known from `walk` on, looks at about so many slots, and shows what it finds: one record
@@ -239,14 +212,12 @@ pub(super) enum Hold {
 }
 
 fn standing_of(job: &Job) -> Standing {
-    let (flags, notes) = job.flags.to_file();
     Standing {
         id: job.id,
         requeue_at: job.requeue_at,
         nacks: job.nacks,
         additional_deliveries: job.additional_deliveries,
-        flags,
-        notes,
+        flags: job.flags.stored(),
         queued: job.state == JobState::Queued,
     }
 }

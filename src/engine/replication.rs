@@ -122,12 +122,11 @@ impl Engine {
     /// there were any.
     fn send_copies(&mut self, index: JobIndex, wanted: u32, resend: Resend, out: &mut Effects) -> bool {
         let chosen = self.choose(self.nodes.table.reachable().without(self.jobs[index].delivered), wanted);
+        if !chosen.is_empty() {
+            self.touch(index, Touch::Holders);
+        }
         let job = &mut self.jobs[index];
         job.delivered = job.delivered.union(chosen);
-        if !chosen.is_empty() {
-            self.touch(index, Touch::HOLDERS);
-        }
-        let job = &self.jobs[index];
         let silent = job.delivered.without(job.confirmed);
         let receivers = match (chosen.is_empty(), resend) {
             (false, _) => job.delivered,
@@ -162,8 +161,11 @@ impl Engine {
         if job.state == JobState::WaitReplication {
             return job.delay;
         }
-        let waits = job.state == JobState::Active && !job.flags.contains(JobFlags::ANNOUNCED);
-        if waits { Span32::new(job.requeue_at.since(self.now)) } else { Span32::ZERO }
+        if job.state != JobState::Active || job.flags.contains(JobFlags::ANNOUNCED) {
+            return Span32::ZERO;
+        }
+        // A job of which this node keeps no copy has no time of its own here.
+        if job.requeue_at.is_never() { job.delay } else { Span32::new(job.requeue_at.since(self.now)) }
     }
 
     fn plan_next_try(&mut self, index: JobIndex) {
@@ -291,10 +293,7 @@ impl Engine {
         }
         let id = image.id;
         match self.jobs.find(&id) {
-            Some(index) => {
-                self.learn_holders(index, &image.nodes, out);
-                self.touch(index, Touch::HOLDERS);
-            }
+            Some(index) => self.learn_holders(index, &image.nodes, out),
             None if self.tombstones.contains(&id, self.now) => {
                 return self.answer_for_the_gone(sender, id, out);
             }
@@ -370,6 +369,8 @@ impl Engine {
         }
         let was_dummy = job.is_dummy();
         job.delivered = job.delivered.union(rows);
+        self.touch(index, Touch::Holders);
+        let job = &mut self.jobs[index];
         match job.state {
             JobState::WaitReplication => {}
             // They have not confirmed the acknowledgement.

@@ -248,7 +248,7 @@ impl Engine {
             job.flags.insert(JobFlags::LEASED);
         }
         let (id, holders) = (job.id, job.delivered);
-        self.touch(index, Touch::STANDING);
+        self.touch(index, Touch::Standing);
         self.warn_in_time(index);
         self.tell_all(holders, id, Notice::Working, out);
     }

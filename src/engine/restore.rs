@@ -16,7 +16,7 @@ use super::Engine;
 use super::job::{Job, JobFlags, JobIndex, NameId};
 use super::request::{JobState, PauseState};
 use crate::aof::{Acked, JobRecord, Record, Standing};
-use crate::types::{Body, Ctime, JobId, NodeId, NodeIndex, NodeSet, UnixMillis};
+use crate::types::{Body, Ctime, JobId, Millis, NodeId, NodeIndex, NodeSet, UnixMillis};
 
 /// What is noted between the first record and the last.
 #[derive(Debug, Default)]
@@ -42,6 +42,10 @@ impl Restoring {
     }
 }
 
+/// How long after a start a job with other holders is queued at the earliest: links must be up by then, and the others
+/// have been warned.
+const MEETING_TIME: Millis = Millis(3000);
+
 /// Which of the jobs that were queued are queued again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requeueing {
@@ -60,9 +64,8 @@ impl Engine {
             Record::Standing(standing) => self.restore_standing(&standing),
             Record::Holders { id, holders } => {
                 if let Some(index) = self.jobs.find(&id) {
-                    let holders = self.holder_set(&holders);
-                    let job = &mut self.jobs[index];
-                    (job.delivered, job.confirmed) = (holders, holders);
+                    let holders = self.node_set(&holders);
+                    self.jobs[index].delivered = holders;
                 }
             }
             Record::Acked(acked) => self.restore_acked(&acked),
@@ -83,7 +86,7 @@ impl Engine {
     }
 
     fn restore_job(&mut self, record: JobRecord<'_>) {
-        let JobRecord { image, requeue_at, notes } = record;
+        let JobRecord { image, requeue_at } = record;
         if image.expires_at <= self.now {
             if let Some(index) = self.jobs.find(&image.id) {
                 self.drop_restored(index);
@@ -94,19 +97,19 @@ impl Engine {
             self.last_ctime = self.last_ctime.max(image.ctime);
         }
         let name = self.restored_queue(&image.queue);
-        let delivered = self.holder_set(&image.nodes);
+        let delivered = self.node_set(&image.nodes);
         let queued = image.state == JobRecord::QUEUED;
         let job = Job {
             expires_at: image.expires_at,
             requeue_at,
             delivered,
+            confirmed: delivered,
             delay: image.delay,
             retry: image.retry,
-            confirmed: delivered,
             replicate: u8::try_from(image.replicate).unwrap_or(u8::MAX),
             nacks: image.nacks,
             additional_deliveries: image.additional_deliveries,
-            flags: JobFlags::from_file(image.flags, notes),
+            flags: JobFlags::from_wire(image.flags),
             ..Job::new(image.id, image.ctime, name, image.body.into_body())
         };
         match self.jobs.try_insert(job) {
@@ -114,7 +117,10 @@ impl Engine {
                 self.account_for(index);
                 self.restoring.set_queued(index, queued);
             }
-            Err((known, job)) => self.restore_again(known, *job, queued),
+            Err(again) => {
+                let (known, job) = *again;
+                self.restore_again(known, job, queued);
+            }
         }
     }
 
@@ -147,7 +153,7 @@ impl Engine {
     }
 
     /// The nodes of a list, and this node, which holds the job.
-    fn holder_set(&mut self, nodes: &[NodeId]) -> NodeSet {
+    fn node_set(&mut self, nodes: &[NodeId]) -> NodeSet {
         self.rows_of(nodes).union(NodeSet::only(NodeIndex::MYSELF))
     }
 
@@ -160,7 +166,7 @@ impl Engine {
         job.requeue_at = standing.requeue_at;
         job.nacks = standing.nacks;
         job.additional_deliveries = standing.additional_deliveries;
-        job.flags = JobFlags::from_file(standing.flags, standing.notes);
+        job.flags = JobFlags::from_wire(standing.flags);
         self.restoring.set_queued(index, standing.queued);
     }
 
@@ -172,15 +178,11 @@ impl Engine {
         };
         self.restoring.set_queued(index, false);
         self.set_state(index, JobState::Acked);
-        let (holders, confirmed) = (self.rows_of(&acked.holders), self.rows_of(&acked.confirmed));
+        // Without holders it stands for a job that this node did not know.
+        let holders = if acked.holders.is_empty() { NodeSet::EMPTY } else { self.node_set(&acked.holders) };
+        let confirmed = self.node_set(&acked.confirmed);
         let job = &mut self.jobs[index];
-        let before = job.heap_bytes();
-        (job.delivered, job.confirmed) = (holders, confirmed.union(NodeSet::only(NodeIndex::MYSELF)));
-        job.body = Body::copied(b"");
-        job.flags.set_tries(0);
-        let after = job.heap_bytes();
-        self.memory.sub_job(before);
-        self.memory.add_job(after);
+        (job.delivered, job.confirmed) = (holders, confirmed);
     }
 
     /// The acknowledgement of a job that is not known here.
@@ -215,7 +217,7 @@ impl Engine {
         });
         for index in waiting {
             self.jobs[index].requeue_at = self.due_again(index, restoring.was_queued(index));
-            self.wake_in_time(index);
+            self.resume_waiting(index);
         }
         // In their order, so that most of them go to the fast lane of their queue.
         queued.sort_unstable_by_key(|(ctime, JobIndex(slot))| (*ctime, *slot));
@@ -239,19 +241,35 @@ impl Engine {
         queue.lanes.push(&mut self.jobs, index);
     }
 
-    /// When a job that is not queued now is to be queued.
+    /// A job that is not queued goes on to wait.
+    fn resume_waiting(&mut self, index: JobIndex) {
+        let now = self.now;
+        let job = &mut self.jobs[index];
+        let delivered = job.flags.contains(JobFlags::DELIVERED);
+        if job.state == JobState::Active && job.retry.is_zero() && job.requeue_at.is_never() && !delivered {
+            // A copy that was not set free yet.
+            job.flags.insert(JobFlags::PARKED);
+        } else if job.state == JobState::Active && delivered && job.requeue_at > now {
+            // Its worker may still be at it.
+            job.flags.insert(JobFlags::LEASED);
+        }
+        if job.state == JobState::Active { self.warn_in_time(index) } else { self.wake_in_time(index) }
+    }
+
+    /// When a job that is not queued now is to be queued, or an acknowledgement collected.
     fn due_again(&mut self, index: JobIndex, was_queued: bool) -> UnixMillis {
         let jitter = self.jitter();
         let job = &self.jobs[index];
         if job.state == JobState::Acked {
-            // The others are asked again at once.
-            return self.now;
+            return self.now + jitter;
         }
         if job.retry.is_zero() && (was_queued || job.flags.contains(JobFlags::DELIVERED)) {
             return UnixMillis::NEVER;
         }
         if job.requeue_at != JobRecord::DUE_UNKNOWN {
-            return job.requeue_at;
+            // Other holders must have time to say that they have it.
+            let earliest = if job.is_shared() { self.now + MEETING_TIME + jitter } else { self.now };
+            return job.requeue_at.max(earliest);
         }
         // RC1 does not say, but a delay counts from the creation. Copies leave the first queueing to the creator.
         let mine = job.id.is_from(&self.nodes.me());

@@ -113,8 +113,10 @@ impl Engine {
         let (mut found, mut last) = (Vec::new(), false);
         let nodes = events.nodes();
         let cursor = self.jobs.scan(self.sweep.cursor, SLOTS, |index, job| {
-            let concerns = job.is_dummy() || !job.delivered.intersection(nodes).is_empty();
-            if concerns && job.state != JobState::WaitReplication {
+            // One who confirmed an acknowledgement need not be a holder.
+            let named = job.delivered.union(job.confirmed);
+            let concerns = job.is_dummy() || !named.intersection(nodes).is_empty();
+            if concerns {
                 found.push(index);
             }
             last = found.len() >= BURST;

@@ -183,6 +183,9 @@ fn assemble(
     config_path: Option<PathBuf>,
 ) -> Result<Parts, ServeError> {
     let poll = setup("cannot create the event loop", Poll::new())?;
+    // The system has room for one, so all other threads share it.
+    let waker = setup("cannot create the event loop", Waker::new(poll.registry(), tokens::waker()))?;
+    let waker = Arc::new(waker);
     let signals = setup("cannot handle signals", Signals::install(poll.registry()))?;
     let mut clock = Clock::new();
     let now = clock.tick();
@@ -197,8 +200,6 @@ fn assemble(
     let (mut nodes_file, nodes) = NodesFile::open(&nodes_path).map_err(ServeError::Nodes)?;
     let listeners = open_listeners(&config).map_err(ServeError::Listen)?;
     let bus_listeners = open_bus_listeners(&config).map_err(ServeError::Listen)?;
-    let waker =
-        Arc::new(setup("cannot create the event loop", Waker::new(poll.registry(), tokens::waker()))?);
     let resolver = setup("cannot look up cluster-seeds", start_resolver(&config, &waker, now))?;
     let nodes = match nodes {
         Some(nodes) => {

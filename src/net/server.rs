@@ -21,10 +21,10 @@ use super::operator::Operator;
 use super::process::os_text;
 use super::signals::{Signal, Signals};
 use super::tokens::{self, Source};
-use crate::bus::Notice;
+use crate::bus::{Message, Notice};
 use crate::command::CommandTable;
 use crate::config::Config;
-use crate::engine::{ClientId, Control, Effect, Effects, Engine, Input, Outgoing, Reply};
+use crate::engine::{ClientId, Control, Effect, Effects, Engine, Input, Reply};
 use crate::types::{Millis, UnixMillis};
 
 /// Everything that runs on the loop's thread.
@@ -46,6 +46,8 @@ pub(crate) struct Server {
     pub(super) operator: Operator,
     pub(super) aof: Aof,
     pub(super) waker: Arc<Waker>,
+    /// Whether other nodes can connect.
+    pub(super) hears_peers: bool,
     /// Read buffer that all connections share: an idle connection holds none.
     pub(super) scratch: Box<[u8]>,
     /// Requests are held back until then (CLIENT PAUSE).
@@ -63,6 +65,15 @@ pub(crate) enum RunError {
     Loop(io::Error),
     /// The append-only file cannot be loaded.
     Aof(AofError),
+}
+
+/// Whether a message tells another node that something is stored here, or hands it what must not be here any more.
+fn promises(message: &Message<'_>) -> bool {
+    match message {
+        Message::Notice { notice, .. } => matches!(notice, Notice::GotJob | Notice::GotAck { .. }),
+        Message::YourJobs { .. } => true,
+        _ => false,
+    }
 }
 
 /// How the loop ended.
@@ -89,7 +100,6 @@ const MEMORY_REPORT: Millis = Millis(100);
 /// What the server is made of; see `net::start`.
 pub(crate) struct Parts {
     pub(crate) poll: Poll,
-    pub(crate) waker: Arc<Waker>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) bus_listeners: Vec<BusListener>,
     pub(crate) resolver: Option<Resolver>,
@@ -101,6 +111,7 @@ pub(crate) struct Parts {
     pub(crate) nodes_file: NodesFile,
     pub(crate) operator: Operator,
     pub(crate) load: Option<Load>,
+    pub(crate) waker: Arc<Waker>,
 }
 
 impl Server {
@@ -108,7 +119,10 @@ impl Server {
         for (offset, listener) in parts.listeners.iter_mut().enumerate() {
             listener.register(parts.poll.registry(), tokens::listener(offset))?;
         }
-        bus::register(&mut parts.bus_listeners, parts.poll.registry(), tokens::bus_listener)?;
+        let hears_peers = parts.load.is_none();
+        if hears_peers {
+            bus::register(&mut parts.bus_listeners, parts.poll.registry(), tokens::bus_listener)?;
+        }
         let now = parts.clock.tick();
         Ok(Server {
             poll: parts.poll,
@@ -128,6 +142,7 @@ impl Server {
             operator: parts.operator,
             aof: Aof::loading(parts.load),
             waker: parts.waker,
+            hears_peers,
             scratch: vec![0; READ_BUFFER].into_boxed_slice(),
             paused_until: None,
             next_housekeeping: now,
@@ -139,9 +154,6 @@ impl Server {
     /// Runs until shutdown.
     pub(crate) fn run(&mut self) -> Result<Ending, RunError> {
         let mut events = Events::with_capacity(EVENTS);
-        if self.aof.load.is_some() {
-            self.step(Input::Control(Control::Loading(true)), u32::MAX);
-        }
         loop {
             let timeout = self.time_to_sleep();
             match self.poll.poll(&mut events, timeout) {
@@ -187,10 +199,10 @@ impl Server {
         }
         let housekeeping = self.needs_housekeeping().then_some(self.next_housekeeping);
         let seeds = self.resolver.as_ref().and_then(Resolver::next_deadline);
-        let links = self.bus.next_deadline();
-        let rewrite = self.aof.next_rewrite();
-        let deadlines = [self.engine.next_deadline(), self.paused_until, housekeeping, links, seeds, rewrite];
-        let until = deadlines.into_iter().flatten().min().map(|next| {
+        let others = [self.bus.next_deadline(), seeds, self.aof.next_rewrite()];
+        let next = [self.engine.next_deadline(), self.paused_until, housekeeping];
+        let next = next.into_iter().chain(others).flatten().min();
+        let until = next.map(|next| {
             self.clock.tick();
             self.clock.until(next)
         });
@@ -335,7 +347,8 @@ impl Server {
     /// Performs the effects at hand, in order.
     fn perform(&mut self, acting: u32) {
         let mut unsaved: Option<String> = None;
-        self.clients.hold = self.aof.append(&self.effects);
+        let hold = self.aof.append(&self.effects);
+        self.clients.hold = hold;
         let header = self.engine.header();
         let by = Carrier { registry: self.poll.registry(), config: &self.config, now: self.now };
         for effect in self.effects.iter() {
@@ -347,12 +360,13 @@ impl Server {
                 (Effect::Reply { client, reply }, _) => {
                     self.clients.reply(*client, reply, &self.effects, acting, self.config.port);
                 }
-                (Effect::Send { to, message }, _) => match self.clients.hold {
-                    Some(seq) if must_wait(message) => {
-                        self.aof.hold_message(seq, *to, &self.effects.message(message));
+                (Effect::Send { to, message }, _) => {
+                    let message = self.effects.message(message);
+                    match hold.filter(|_| promises(&message)) {
+                        Some(seq) => self.aof.hold_back(seq, *to, &message),
+                        None => self.bus.send(*to, &header, &message, by),
                     }
-                    _ => self.bus.send(*to, &header, &self.effects.message(message), by),
-                },
+                }
                 (Effect::OpenLink { link, address }, _) => self.bus.open_link(*link, *address, by),
                 (Effect::CloseLink { link }, _) => self.bus.close_link(*link, by),
                 (Effect::PeerFeatures { link, features }, _) => self.bus.set_features(*link, *features),
@@ -488,15 +502,5 @@ impl Server {
                 self.check_output_limit(slot);
             }
         }
-    }
-}
-
-/// Whether a message must not be heard before what its step tells is safe: it confirms something that is kept here, or
-/// hands over a job that is forgotten here.
-fn must_wait(message: &Outgoing) -> bool {
-    match message {
-        Outgoing::Notice { notice, .. } => matches!(notice, Notice::GotJob | Notice::GotAck { .. }),
-        Outgoing::YourJobs { .. } => true,
-        Outgoing::ReplJob { .. } | Outgoing::Other(_) => false,
     }
 }

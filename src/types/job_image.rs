@@ -130,6 +130,16 @@ impl<'a> JobImage<'a> {
     /// Longest delay and retry that a message tells, in seconds: RC1 makes milliseconds of them in 32 bits.
     pub const MAX_SPAN_SECS: u32 = u32::MAX / 1000;
 
+    /// A copy that borrows nothing.
+    pub fn to_static(&self) -> JobImage<'static> {
+        JobImage {
+            queue: Cow::Owned(self.queue.to_vec()),
+            body: BodyArg::Owned(self.body.bytes().to_vec()),
+            nodes: Cow::Owned(self.nodes.to_vec()),
+            ..*self
+        }
+    }
+
     /// How many bytes [`JobImage::encode`] appends.
     pub fn encoded_len(&self) -> usize {
         JobImage::MIN_LEN + self.queue.len() + self.body.len() + self.nodes.len() * NodeId::TEXT_LEN

@@ -31,7 +31,7 @@ pub fn record(number: u32, version: u16) -> Record<'static> {
         body: BodyArg::Owned(vec![number as u8; 20 + number as usize % 700]),
         nodes: Cow::Borrowed(&[]),
     };
-    Record::Job(JobRecord { image, requeue_at: UnixMillis::NEVER, notes: 0 })
+    Record::Job(JobRecord { image, requeue_at: UnixMillis::NEVER })
 }
 
 pub fn job_id(number: u32) -> JobId {

@@ -65,7 +65,7 @@ pub struct Traced {
 
 impl Traced {
     /// Starts a server that waits for its tracer before it does anything.
-    #[expect(clippy::zombie_processes, reason = "whoever traces it waits for it and all its threads")]
+    #[expect(clippy::zombie_processes, reason = "whoever traces a process waits for it by waitpid")]
     pub fn start(dir: &Path, port: u16, scenario: Scenario) -> Traced {
         let child = Command::new("/bin/sh")
             .args(["-c", "kill -STOP $$; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_disque-server")])

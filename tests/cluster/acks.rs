@@ -199,3 +199,46 @@ fn an_acknowledgement_while_the_producer_waits_answers_the_producer() {
     net.run(Millis(10_000));
     assert_eq!(net.jobs(), 0);
 }
+
+/// Found by the simulator (seed 213): SHOW of a job whose acknowledgement a node had confirmed that is no holder, and
+/// that was forgotten since, made the server stop.
+#[test]
+fn one_who_only_confirmed_and_is_forgotten_is_named_no_more() {
+    let mut net = Net::cluster(4);
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 60");
+    let states = net.states(&job);
+    let (holder, outsider) = if states[1] == "-" {
+        (states.iter().skip(2).position(|state| state != "-").expect("two copies") + 2, 1)
+    } else {
+        (1, 2)
+    };
+    net.kill(holder);
+    net.say(outsider, &format!("ACKJOB {job}"));
+    net.run(Millis(500));
+    assert_eq!(net.show(0, &job, "nodes-confirmed"), Some("2".to_owned()));
+    net.forget(0, crate::net::id(outsider + 1));
+    net.run(Millis(500));
+    assert_eq!(net.show(0, &job, "nodes-confirmed"), Some("1".to_owned()));
+}
+
+/// Found by the simulator (seed 35): the record of an acknowledgement alone, met by one who knew the job, took him for
+/// its only holder and thought of itself as a copy.
+#[test]
+fn the_record_of_an_unknown_job_that_meets_its_owner_stays_one_until_it_is_let_go() {
+    let mut net = Net::cluster(2);
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 60");
+    assert_eq!(net.say(1, &format!("DELJOB {job}")), ":1");
+    net.lose = Some(Box::new(|_, _, message| matches!(message, Message::Notice { .. })));
+    assert_eq!(net.say(0, &format!("ACKJOB {job}")), ":1");
+    assert_eq!(net.say(1, &format!("ACKJOB {job}")), ":0");
+    net.lose = Some(Box::new(|from, _, message| {
+        from == 1 && matches!(message, Message::Notice { notice: Notice::SetAck { .. }, .. })
+    }));
+    net.run(Millis(10_000));
+    for place in 0..2 {
+        net.nodes[place].engine.audit().expect("the books agree");
+    }
+    net.lose = None;
+    net.run(Millis(400_000));
+    assert_eq!(net.jobs(), 0, "both have let it go");
+}

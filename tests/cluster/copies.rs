@@ -1,6 +1,7 @@
 //! Copies on other nodes (job-lifecycle.md 5 to 7).
 
 use disque::bus::Message;
+use disque::engine::{ClusterRequest, Control};
 use disque::types::Millis;
 
 use crate::net::Net;
@@ -50,6 +51,16 @@ fn a_node_that_had_no_room_is_asked_again() {
     let client = net.tell(0, "ADDJOB q hello 5000 REPLICATE 2");
     assert_eq!(net.await_answer(0, client, Millis(2000)), None);
     net.set_short_of_memory(1, false);
+    assert!(net.await_answer(0, client, Millis(1000)).is_some_and(|answer| answer.starts_with("+D-")));
+}
+
+#[test]
+fn a_node_whose_disk_fails_takes_no_copies_until_it_is_back() {
+    let mut net = Net::cluster(2);
+    net.control(1, Control::DiskFailing(true));
+    let client = net.tell(0, "ADDJOB q hello 5000 REPLICATE 2");
+    assert_eq!(net.await_answer(0, client, Millis(2000)), None);
+    net.control(1, Control::DiskFailing(false));
     assert!(net.await_answer(0, client, Millis(1000)).is_some_and(|answer| answer.starts_with("+D-")));
 }
 
@@ -206,4 +217,19 @@ fn a_late_copy_of_a_job_that_is_over_is_not_kept() {
     assert_eq!(net.say(0, &format!("ACKJOB {job}")), ":1");
     net.run(Millis(100));
     assert_eq!(net.jobs(), 0);
+}
+
+/// Found by the simulator (seed 1): the copies were told a delay of 68 years, since the node that keeps none has no time
+/// for the job. Without ENQUEUE nobody ever queued it.
+#[test]
+fn a_job_that_its_node_does_not_keep_is_queued_even_if_enqueue_is_lost() {
+    let mut net = Net::cluster(3);
+    net.ask(0, ClusterRequest::SetLeaving(true));
+    net.run(Millis(5000));
+    net.lose = Some(Box::new(|_, _, message| message.name() == "ENQUEUE"));
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 10 ASYNC");
+    net.run(Millis(9000));
+    assert!(!net.states(&job).contains(&"queued".to_owned()), "RETRY after reception");
+    net.run(Millis(3000));
+    assert!(net.states(&job).contains(&"queued".to_owned()), "{:?}", net.states(&job));
 }

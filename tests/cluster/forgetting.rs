@@ -118,3 +118,19 @@ fn a_reset_node_is_alone_and_the_others_lose_its_address_if_it_is_a_new_one() {
     net.meet(2, 1);
     assert!(net.run_until(Millis(10_000), Net::agrees).is_some());
 }
+
+/// Found by the simulator (seed 2): the row of the forgotten node was given to nobody, and the job that still named it
+/// made the server stop.
+#[test]
+fn a_job_that_waits_for_copies_does_not_wait_for_a_node_that_was_forgotten() {
+    let mut net = Net::cluster(3);
+    net.set_short_of_memory(1, true);
+    net.set_short_of_memory(2, true);
+    let client = net.tell(0, "ADDJOB q hello 60000 REPLICATE 3");
+    net.run(Millis(1000));
+    net.forget(0, id(3));
+    net.run(Millis(5000));
+    net.set_short_of_memory(1, false);
+    net.run(Millis(5000));
+    assert_eq!(net.answer(0, client), None, "two copies are not three");
+}

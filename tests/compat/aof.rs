@@ -5,13 +5,15 @@ use disque::types::JobId;
 
 use crate::vectors::file;
 
-/// A place in a file, and how many bytes stand there.
-type Piece = (u64, u64);
-/// What was skipped as damaged, and the end with its tail.
-type Outcome = (Vec<Piece>, Piece);
-
 /// Reads a file to its end; shows each record to `visit`. What was skipped as damaged, and the end and tail.
-fn read(bytes: &[u8], piece: usize, mut visit: impl FnMut(&Record<'_>)) -> Result<Outcome, ReadError> {
+/// Two numbers about places in a file.
+type Places = (u64, u64);
+
+fn read(
+    bytes: &[u8],
+    piece: usize,
+    mut visit: impl FnMut(&Record<'_>),
+) -> Result<(Vec<Places>, Places), ReadError> {
     let (mut reader, mut rest, mut damaged) = (Reader::new(), bytes, Vec::new());
     loop {
         match reader.advance()? {

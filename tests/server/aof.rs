@@ -80,7 +80,7 @@ fn deliveries_leases_delays_counters_and_pauses_survive() {
     let mut client = server.connect();
     let once = text(&client.run("ADDJOB once gone 0 RETRY 0"));
     client.run("ADDJOB once waits 0 RETRY 0");
-    assert_eq!(ids(&client.run("GETJOB FROM once")), [once.clone()]);
+    assert_eq!(ids(&client.run("GETJOB FROM once")), std::slice::from_ref(&once));
     let leased = text(&client.run("ADDJOB least x 0 RETRY 100"));
     client.run("GETJOB FROM least");
     let nacked = text(&client.run("ADDJOB least y 0 RETRY 100"));
@@ -103,7 +103,7 @@ fn deliveries_leases_delays_counters_and_pauses_survive() {
     assert_eq!(shown(&mut client, &once, "state"), Value::bulk("active"));
     assert_eq!(
         ids(&client.run("GETJOB NOHANG COUNT 10 FROM least")),
-        [nacked.clone()],
+        std::slice::from_ref(&nacked),
         "the other is leased"
     );
     assert_eq!(shown(&mut client, &nacked, "nacks"), Value::Int(1));

@@ -107,7 +107,6 @@ impl Server {
             u32::MAX,
         );
         self.aof.load = Load::open(&self.config, self.now)?.map(Box::new);
-        self.step(Input::Control(Control::Loading(true)), u32::MAX);
         while self.aof.load.is_some() {
             self.load_on()?;
         }

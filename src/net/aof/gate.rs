@@ -11,33 +11,8 @@ use crate::engine::{Control, Effects, Input, SendTo};
 use crate::net::bus::Carrier;
 use crate::net::client::{Closing, Hold};
 use crate::net::server::Server;
-use crate::types::{BodyArg, JobImage};
-
-/// A message that waits for a record.
-pub(super) struct HeldMessage {
-    seq: Seq,
-    to: SendTo,
-    message: Message<'static>,
-}
 
 impl Aof {
-    /// Keeps a message until a record is safe.
-    pub(crate) fn hold_message(&mut self, seq: Seq, to: SendTo, message: &Message<'_>) {
-        let message = match message {
-            Message::Notice { job, notice } => Message::Notice { job: *job, notice: *notice },
-            Message::YourJobs { jobs } => Message::YourJobs { jobs: jobs.iter().map(owned).collect() },
-            other => unreachable!("{} does not wait", other.name()),
-        };
-        self.held_messages.push_back(HeldMessage { seq, to, message });
-    }
-
-    /// The first message whose record is safe, or that has none to wait for any more.
-    fn release_message(&mut self) -> Option<HeldMessage> {
-        let first = self.held_messages.front()?;
-        let hold = Hold { written: first.seq, durable: Seq(0) };
-        let goes = self.file.as_ref().is_none_or(|file| file.lets_go(hold));
-        if goes { self.held_messages.pop_front() } else { None }
-    }
     /// Appends what a step tells. Returns the position that its replies must wait for, if they must.
     #[inline]
     pub(crate) fn append(&mut self, effects: &Effects) -> Option<Seq> {
@@ -49,6 +24,22 @@ impl Aof {
         // acknowledgement that is leads to another delivery. Under `always` it must not be.
         let may_forget = file.failure.is_some() && file.policy != SyncPolicy::Always;
         (effects.must_hold() && !may_forget).then(|| file.journal.seq())
+    }
+}
+
+/// A message to another node that waits for a record.
+#[derive(Debug)]
+pub(crate) struct HeldMessage {
+    seq: Seq,
+    to: SendTo,
+    message: Message<'static>,
+}
+
+impl Aof {
+    /// Keeps a message until the record at this position is where the operator wants it. Gossip and questions pass
+    /// it by: a slow disk delays what is confirmed to others, and makes nobody look dead.
+    pub(in crate::net) fn hold_back(&mut self, seq: Seq, to: SendTo, message: &Message<'_>) {
+        self.held_messages.push_back(HeldMessage { seq, to, message: message.to_static() });
     }
 }
 
@@ -119,6 +110,7 @@ impl Server {
         if let Some(file) = &self.aof.file {
             file.disk.await_progress();
         }
+        self.release_messages();
         let mut held = std::mem::take(&mut self.aof.held);
         held.retain(|slot| {
             let Some(client) = self.clients.get_mut(*slot).filter(|client| client.is_held) else {
@@ -132,15 +124,21 @@ impl Server {
             !goes
         });
         self.aof.held = held;
+        self.flush_dirty();
+    }
+
+    /// Sends what waited long enough; in order, since positions only grow.
+    fn release_messages(&mut self) {
         let header = self.engine.header();
-        let mut sent = false;
-        while let Some(HeldMessage { to, message, .. }) = self.aof.release_message() {
-            let by = Carrier { registry: self.poll.registry(), config: &self.config, now: self.now };
+        let by = Carrier { registry: self.poll.registry(), config: &self.config, now: self.now };
+        while let Some(first) = self.aof.held_messages.front() {
+            let hold = Hold { written: first.seq, ..Hold::NONE };
+            if self.aof.file.as_ref().is_some_and(|file| !file.lets_go(hold)) {
+                return;
+            }
+            let HeldMessage { to, message, .. } =
+                self.aof.held_messages.pop_front().expect("it was just seen");
             self.bus.send(to, &header, &message, by);
-            sent = true;
-        }
-        if sent || !self.clients.dirty.is_empty() {
-            self.flush_dirty();
         }
     }
 
@@ -171,30 +169,11 @@ impl Server {
     pub(in crate::net) fn disk_event(&mut self) {
         let Some(file) = &mut self.aof.file else { return };
         if file.update() {
-            let failing = file.failure.is_some();
-            self.step(Input::Control(Control::DiskFailing(failing)), u32::MAX);
+            let fails = file.failure.is_some();
+            self.step(Input::Control(Control::DiskFailing(fails)), u32::MAX);
         }
         self.rewrite_events();
         self.consider_rewrite();
         self.release_held();
-    }
-}
-
-/// The same job with its parts copied.
-fn owned(image: &JobImage<'_>) -> JobImage<'static> {
-    JobImage {
-        id: image.id,
-        state: image.state,
-        flags: image.flags,
-        replicate: image.replicate,
-        expires_at: image.expires_at,
-        ctime: image.ctime,
-        delay: image.delay,
-        retry: image.retry,
-        nacks: image.nacks,
-        additional_deliveries: image.additional_deliveries,
-        queue: image.queue.to_vec().into(),
-        body: BodyArg::Owned(image.body.bytes().to_vec()),
-        nodes: image.nodes.to_vec().into(),
     }
 }

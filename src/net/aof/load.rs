@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::disk::{Lock, OsFiles};
 use crate::engine::{Control, Input, Requeueing};
 use crate::net::server::Server;
+use crate::net::{bus, tokens};
 use crate::types::UnixMillis;
 
 /// How long one slice may take. Clients that ask meanwhile wait so long for an answer that says no.
@@ -113,7 +114,6 @@ impl Server {
         load.complain();
         let requeueing = if self.config.aof_enqueue_jobs_once { Requeueing::All } else { Requeueing::Own };
         self.now = self.clock.tick();
-        self.step(Input::Control(Control::Loading(false)), u32::MAX);
         let queued = self.engine.finish_restore(self.now, requeueing);
         tracing::info!(
             jobs = self.engine.job_count(),
@@ -123,6 +123,11 @@ impl Server {
             load.begin.elapsed().as_secs_f64()
         );
         self.end_of_enqueue_once();
+        // Other nodes are talked to when this one knows what it holds; when it loads again they are already.
+        if !std::mem::replace(&mut self.hears_peers, true) {
+            let registry = self.poll.registry();
+            bus::register(&mut self.bus_listeners, registry, tokens::bus_listener).map_err(AofError::Io)?;
+        }
         if self.config.appendonly {
             self.go_on_writing(*load)?;
         }

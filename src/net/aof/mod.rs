@@ -9,10 +9,11 @@ mod rewrite;
 
 use std::path::Path;
 
+use std::collections::VecDeque;
+
 use mio::Waker;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub(crate) struct Aof {
     pub(super) load: Option<Box<Load>>,
     /// Slots of clients whose output waits for the disk.
     held: Vec<u32>,
-    /// Messages that wait for the disk, in their order.
+    /// Messages to other nodes that wait for it.
     held_messages: VecDeque<HeldMessage>,
 }
 

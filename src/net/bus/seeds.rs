@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use mio::Waker;
+use std::sync::Arc;
 
 use crate::config::Seed;
 use crate::engine::{Control, Input};

@@ -1,0 +1,516 @@
+//! What clients were told, and what follows from it.
+//!
+//! The ledger hears requests as they are sent and replies as they are received; it never looks into a node. Two
+//! things it is told by the world, since no client can know them: when a node sent a reply (leases run from there),
+//! and which copies were lost with a node's memory (the promise holds for fewer than all of them).
+//!
+//! What is checked:
+//! * nothing is delivered that was not added; queue, body and ID are those of the add;
+//! * a job added once has one ID;
+//! * a RETRY 0 job is delivered once at the most, and once unless something excuses its loss;
+//! * no delivery after the expiry;
+//! * without a fault, no delivery before the lease has run out, and none after an acknowledgement; after a fault,
+//!   none after an acknowledgement that the cluster had time to spread;
+//! * a confirmed job is delivered until somebody acknowledges it, while fewer copies were lost than were confirmed;
+//! * paused means paused.
+
+use std::collections::BTreeMap;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::chance::mix;
+use super::history::History;
+use super::plan::{Kind, MS, SECOND};
+
+pub type Id = [u8; 40];
+
+/// What was found wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub at: u64,
+    /// Short and always the same for the same kind, for counting and shrinking.
+    pub kind: &'static str,
+    pub text: String,
+}
+
+/// What a producer asks for.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    pub queue: u8,
+    pub body_len: usize,
+    pub replicate: Option<u16>,
+    pub retry: Option<u64>,
+    pub ttl: u64,
+    pub delay: u64,
+    pub asynchronous: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Asked for; no answer yet, or none that says what became of it.
+    Unknown,
+    Refused,
+    Told,
+}
+
+#[derive(Debug)]
+pub struct Job {
+    pub wish: Wish,
+    pub asked_at: u64,
+    pub told_at: u64,
+    pub outcome: Outcome,
+    pub id: Option<Id>,
+    pub deliveries: u32,
+    /// When the last delivery, or the last answer to WORKING, was sent: the lease runs from there.
+    lease_from: u64,
+    last_node: usize,
+    /// Somebody asked for another delivery, or otherwise meddled, since the last one.
+    asked_again: bool,
+    /// When the first answer to an ACKJOB was sent.
+    pub acked_at: u64,
+    pub ack_tried: bool,
+    /// DELJOB or FASTACK was sent.
+    pub cancelled: bool,
+    /// Copies that were lost with a node's memory.
+    pub copies_lost: u32,
+    /// Something happened by which an at-most-once job may be lost.
+    pub excused: bool,
+    /// Nodes handed it to each other.
+    moved: bool,
+}
+
+impl Job {
+    pub fn is_at_most_once(&self) -> bool {
+        self.wish.retry == Some(0)
+    }
+
+    /// How many copies the producer was promised.
+    fn copies(&self) -> u32 {
+        if self.wish.asynchronous { 1 } else { u32::from(self.wish.replicate.unwrap_or(1)).max(1) }
+    }
+
+    fn retry(&self) -> u64 {
+        // The default of ADDJOB: a tenth of the life, between one second and five minutes.
+        let tenth = self.wish.ttl / SECOND / 10 * SECOND;
+        self.wish.retry.unwrap_or(tenth.clamp(SECOND, 300 * SECOND))
+    }
+}
+
+/// Totals over all jobs.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    pub adds: u64,
+    pub told: u64,
+    pub refused: u64,
+    pub unknown: u64,
+    pub deliveries: u64,
+    pub acks: u64,
+    pub operations: u64,
+    /// Extra deliveries by cause.
+    pub extra: BTreeMap<String, u64>,
+    pub lost_beyond: u64,
+    /// ASYNC jobs of which no node had promised a copy.
+    pub lost_unconfirmed: u64,
+    pub at_most_once: u64,
+    pub at_most_once_excused: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub jobs: Vec<Job>,
+    by_id: HashMap<Id, u32, FixedState>,
+    /// Copies lost and excuses of jobs whose ID nobody was told yet.
+    strangers: HashMap<Id, (u32, bool), FixedState>,
+    pub counts: Counts,
+    pub violations: Vec<Violation>,
+    pub history: History,
+    /// Queues that are paused in output at a node, and since when.
+    paused_out: BTreeMap<(usize, u8), u64>,
+    paused_in: BTreeMap<(usize, u8), u64>,
+}
+
+/// Without faults, an acknowledgement reaches all holders within this time, and leases are exact up to it.
+const CALM_SLACK: u64 = SECOND;
+/// An acknowledgement that met no fault for this long is known to all holders: one round of the collection with
+/// its longest period, and what it takes to get links up again.
+const SPREAD: u64 = 200 * SECOND;
+const MAX_VIOLATIONS: usize = 20;
+
+/// The body of the job with this number.
+pub fn body(number: usize, len: usize) -> Vec<u8> {
+    let mut body = format!("job {number};").into_bytes();
+    let mut word = number as u64;
+    while body.len() < len {
+        word = mix(word.wrapping_add(1));
+        body.extend_from_slice(&word.to_le_bytes());
+    }
+    body
+}
+
+fn number_in(body: &[u8]) -> Option<usize> {
+    let end = body.iter().position(|byte| *byte == b';')?;
+    std::str::from_utf8(body.get(4..end)?).ok()?.parse().ok()
+}
+
+pub fn queue_name(queue: u8) -> Vec<u8> {
+    format!("queue-{queue}").into_bytes()
+}
+
+pub fn text(id: &[u8]) -> String {
+    String::from_utf8_lossy(id).into_owned()
+}
+
+impl Ledger {
+    pub fn violate(&mut self, at: u64, kind: &'static str, text: String) {
+        if self.violations.len() < MAX_VIOLATIONS {
+            self.violations.push(Violation { at, kind, text });
+        }
+    }
+
+    /// A producer sends ADDJOB; gives the job's number.
+    pub fn add(&mut self, wish: Wish, now: u64) -> usize {
+        self.counts.adds += 1;
+        self.counts.operations += 1;
+        self.counts.at_most_once += u64::from(wish.retry == Some(0));
+        self.jobs.push(Job {
+            wish,
+            asked_at: now,
+            told_at: u64::MAX,
+            outcome: Outcome::Unknown,
+            id: None,
+            deliveries: 0,
+            lease_from: 0,
+            last_node: usize::MAX,
+            asked_again: false,
+            acked_at: u64::MAX,
+            ack_tried: false,
+            cancelled: false,
+            copies_lost: 0,
+            excused: false,
+            moved: false,
+        });
+        self.jobs.len() - 1
+    }
+
+    pub fn told(&mut self, number: usize, id: &[u8], node: usize, sent: u64, now: u64) {
+        self.counts.told += 1;
+        self.name(number, id, now);
+        let job = &mut self.jobs[number];
+        (job.outcome, job.told_at) = (Outcome::Told, now);
+        let queue = job.wish.queue;
+        if let Some(since) = self.paused_in.get(&(node, queue))
+            && self.jobs[number].asked_at > *since
+        {
+            let text =
+                format!("node {node} took job {number} for queue {queue}, paused at {since}, sent {sent}");
+            self.violate(now, "paused in input", text);
+        }
+    }
+
+    pub fn refused(&mut self, number: usize) {
+        self.counts.refused += 1;
+        self.jobs[number].outcome = Outcome::Refused;
+    }
+
+    pub fn unknown(&mut self, _number: usize) {
+        self.counts.unknown += 1;
+    }
+
+    /// One job of a GETJOB reply.
+    pub fn delivered(
+        &mut self,
+        node: usize,
+        queue: &[u8],
+        id: &[u8],
+        given: &[u8],
+        sent: u64,
+        now: u64,
+    ) -> usize {
+        self.counts.deliveries += 1;
+        self.counts.operations += 1;
+        let known = number_in(given).filter(|number| *number < self.jobs.len());
+        let Some(number) = known else {
+            self.violate(now, "invented", format!("node {node} delivered {}, never added", text(id)));
+            return usize::MAX;
+        };
+        let wish = &self.jobs[number].wish;
+        if body(number, wish.body_len) != given || queue_name(wish.queue) != queue {
+            self.violate(now, "changed", format!("node {node} delivered job {number} with other contents"));
+        }
+        self.name(number, id, now);
+        self.judge_delivery(number, node, sent, now);
+        let job = &mut self.jobs[number];
+        job.deliveries += 1;
+        job.lease_from = job.lease_from.max(sent);
+        job.last_node = node;
+        job.asked_again = false;
+        number
+    }
+
+    fn judge_delivery(&mut self, number: usize, node: usize, sent: u64, now: u64) {
+        let job = &self.jobs[number];
+        let queue = job.wish.queue;
+        if let Some(since) = self.paused_out.get(&(node, queue))
+            && sent > *since
+        {
+            self.violate(
+                now,
+                "paused in output",
+                format!("node {node} delivered job {number} of queue {queue}"),
+            );
+        }
+        let job = &self.jobs[number];
+        if job.outcome == Outcome::Told {
+            let slack = 3 * SECOND + job.wish.ttl / 50 + self.history.overlap(job.asked_at, sent);
+            if sent > job.told_at + job.wish.ttl + slack {
+                let late = (sent - job.told_at - job.wish.ttl) / MS;
+                self.violate(now, "delivered after expiry", format!("job {number}, {late} ms late"));
+            }
+        }
+        let job = &self.jobs[number];
+        if job.deliveries == 0 && job.acked_at == u64::MAX {
+            return;
+        }
+        if job.is_at_most_once() && job.deliveries > 0 {
+            let text = format!(
+                "job {number} {} from node {} and node {node}",
+                text(&job.id.unwrap_or([0; 40])),
+                job.last_node
+            );
+            return self.violate(now, "RETRY 0 delivered twice", text);
+        }
+        let cause = self.cause(number, node, sent, now);
+        *self.counts.extra.entry(cause).or_default() += 1;
+    }
+
+    /// Why a job was delivered once more.
+    fn cause(&mut self, number: usize, node: usize, sent: u64, now: u64) -> String {
+        let job = &self.jobs[number];
+        let faults = self.history.between(job.asked_at, sent);
+        let chief = History::chief(faults);
+        if job.acked_at != u64::MAX && sent > job.acked_at + CALM_SLACK {
+            let since = (sent - job.acked_at) / MS;
+            let acked_at = job.acked_at;
+            let forgetting = [
+                Kind::Flush,
+                Kind::NewId,
+                Kind::Crash,
+                Kind::PowerLoss,
+                Kind::CrashMidStep,
+                Kind::CrashAgain,
+                Kind::MemoryCritical,
+                Kind::Forget,
+            ];
+            let forgot = forgetting.iter().any(|kind| faults & (1 << *kind as u8) != 0);
+            let whole = self.history.was_whole_for(SPREAD, acked_at, sent);
+            if faults == 0 || (whole && !forgot && !job.cancelled) {
+                let text = format!("job {number} by node {node}, {since} ms after the acknowledgement");
+                self.violate(now, "delivered after acknowledgement", text);
+            }
+            return format!("after ack: {}", chief.map_or("no fault".to_owned(), |kind| format!("{kind:?}")));
+        }
+        let job = &self.jobs[number];
+        if job.asked_again {
+            return "asked for".to_owned();
+        }
+        if job.deliveries == 0 || job.acked_at != u64::MAX {
+            return "crossed the ack".to_owned();
+        }
+        let (retry, passed) = (job.retry(), sent.saturating_sub(job.lease_from));
+        // Clocks may differ by what drift and slewing allow, and the codec of RC1 tells spans in seconds.
+        if passed + retry / 50 + 20 * MS >= retry {
+            return "lease ran out".to_owned();
+        }
+        let (from, moved) = (job.last_node, job.moved);
+        if faults == 0 && !moved {
+            let (passed, retry) = (passed / MS, retry / MS);
+            let text = format!("job {number} by node {node}, {passed} ms after node {from}, of {retry} ms");
+            self.violate(now, "lease cut short", text);
+        }
+        let same = match (moved && faults == 0, from == node) {
+            // While a job is on its way from one node to another, nobody answers a holder that announces itself.
+            (true, _) => "moved between nodes",
+            (false, true) => "same node",
+            (false, false) => "other node",
+        };
+        format!("early, {same}: {}", chief.map_or("no fault".to_owned(), |kind| format!("{kind:?}")))
+    }
+
+    /// Ties a job to its ID.
+    fn name(&mut self, number: usize, id: &[u8], now: u64) {
+        let Ok(id): Result<Id, _> = id.try_into() else {
+            return self.violate(now, "malformed ID", text(id));
+        };
+        match self.jobs[number].id {
+            None => {
+                self.jobs[number].id = Some(id);
+                self.by_id.insert(id, number as u32);
+                if let Some((lost, excused)) = self.strangers.remove(&id) {
+                    self.jobs[number].copies_lost += lost;
+                    self.jobs[number].excused |= excused;
+                }
+            }
+            Some(other) if other != id => {
+                let text = format!("job {number} is {} and {}", text(&other), text(&id));
+                self.violate(now, "two IDs for one job", text);
+            }
+            Some(_) => {}
+        }
+    }
+
+    pub fn number(&self, id: &[u8]) -> Option<usize> {
+        let id: &Id = id.try_into().ok()?;
+        self.by_id.get(id).map(|number| *number as usize)
+    }
+
+    fn job_mut(&mut self, id: &[u8]) -> Option<&mut Job> {
+        let number = self.number(id)?;
+        self.jobs.get_mut(number)
+    }
+
+    pub fn ack_sent(&mut self, id: &[u8]) {
+        self.counts.operations += 1;
+        if let Some(job) = self.job_mut(id) {
+            job.ack_tried = true;
+        }
+    }
+
+    pub fn ack_told(&mut self, id: &[u8], sent: u64) {
+        self.counts.acks += 1;
+        if let Some(job) = self.job_mut(id) {
+            job.acked_at = job.acked_at.min(sent);
+        }
+    }
+
+    pub fn cancel_sent(&mut self, id: &[u8]) {
+        self.counts.operations += 1;
+        if let Some(job) = self.job_mut(id) {
+            job.cancelled = true;
+            job.asked_again = true;
+        }
+    }
+
+    /// NACK, ENQUEUE or DEQUEUE: leases mean nothing until the next delivery.
+    pub fn meddled(&mut self, id: &[u8]) {
+        self.counts.operations += 1;
+        if let Some(job) = self.job_mut(id) {
+            job.asked_again = true;
+        }
+    }
+
+    pub fn working_told(&mut self, id: &[u8], sent: u64) {
+        self.counts.operations += 1;
+        if let Some(job) = self.job_mut(id) {
+            job.lease_from = job.lease_from.max(sent);
+        }
+    }
+
+    /// A reply, or a message that moves jobs, will never arrive; this at-most-once job may be gone.
+    pub fn excuse(&mut self, id: &[u8]) {
+        self.tell_or_keep(id, 0);
+    }
+
+    /// A node hands the job to another one.
+    pub fn moved(&mut self, id: &[u8]) {
+        if let Some(job) = self.job_mut(id) {
+            job.moved = true;
+        }
+    }
+
+    /// A node lost its memory, and with it its copy of this job.
+    pub fn copy_lost(&mut self, id: &[u8]) {
+        self.tell_or_keep(id, 1);
+    }
+
+    fn tell_or_keep(&mut self, id: &[u8], lost: u32) {
+        let Ok(id): Result<Id, _> = id.try_into() else { return };
+        match self.by_id.get(&id) {
+            Some(number) => {
+                let job = &mut self.jobs[*number as usize];
+                job.copies_lost += lost;
+                job.excused = true;
+            }
+            None => {
+                let kept = self.strangers.entry(id).or_default();
+                *kept = (kept.0 + lost, true);
+            }
+        }
+    }
+
+    /// An operator was told that a queue is paused, or sends the request to open it.
+    pub fn pause(&mut self, node: usize, queue: u8, output: Option<u64>, input: Option<u64>) {
+        self.paused_out.remove(&(node, queue));
+        self.paused_in.remove(&(node, queue));
+        output.map(|at| self.paused_out.insert((node, queue), at));
+        input.map(|at| self.paused_in.insert((node, queue), at));
+    }
+
+    pub fn unpause_all(&mut self, node: Option<usize>) {
+        self.paused_out.retain(|(at, _), _| node.is_some_and(|node| *at != node));
+        self.paused_in.retain(|(at, _), _| node.is_some_and(|node| *at != node));
+    }
+
+    /// Told jobs that nobody acknowledged yet and that must still be delivered.
+    pub fn pending(&self, now: u64) -> usize {
+        let kept = |number: &usize| {
+            self.jobs[*number].copies_lost < self.jobs[*number].copies() && !self.may_have_no_copy(*number)
+        };
+        (0..self.jobs.len()).filter(|number| self.is_pending(*number, now) && kept(number)).count()
+    }
+
+    fn is_pending(&self, number: usize, now: u64) -> bool {
+        let job = &self.jobs[number];
+        if job.outcome != Outcome::Told || job.cancelled || job.asked_at + job.wish.ttl < now + 60 * SECOND {
+            return false;
+        }
+        if job.is_at_most_once() {
+            // What a node gets from one that it has forgotten meanwhile it does not take.
+            let forgot = self.history.between(job.asked_at, now) & (1 << Kind::Forget as u8) != 0;
+            return job.deliveries == 0 && !job.excused && !job.ack_tried && !forgot;
+        }
+        !job.ack_tried
+    }
+
+    /// ASYNC at a node that keeps no copy itself, because it is leaving or short of memory: the client is told an ID
+    /// before anybody has confirmed anything, and the others may refuse or not be reached.
+    fn may_have_no_copy(&self, number: usize) -> bool {
+        let job = &self.jobs[number];
+        let external = 1 << Kind::Leave as u8 | 1 << Kind::MemoryHigh as u8 | 1 << Kind::MemoryCritical as u8;
+        job.wish.asynchronous && self.history.between(job.asked_at, job.told_at) & external != 0
+    }
+
+    /// After the calm: whatever was promised and did not come is lost.
+    pub fn judge_the_end(&mut self, now: u64) {
+        for number in 0..self.jobs.len() {
+            let job = &self.jobs[number];
+            self.counts.at_most_once_excused +=
+                u64::from(job.is_at_most_once() && job.excused && job.deliveries == 0);
+            if !self.is_pending(number, now) {
+                continue;
+            }
+            let job = &self.jobs[number];
+            let id = text(&job.id.unwrap_or([b'?'; 40]));
+            if job.copies_lost >= job.copies() {
+                self.counts.lost_beyond += 1;
+                continue;
+            }
+            if self.may_have_no_copy(number) {
+                self.counts.lost_unconfirmed += 1;
+                continue;
+            }
+            let job = &self.jobs[number];
+            let (copies, lost, deliveries) = (job.copies(), job.copies_lost, job.deliveries);
+            let (kind, asynchronous) = if job.is_at_most_once() {
+                ("RETRY 0 lost", "")
+            } else {
+                ("lost", if job.wish.asynchronous { " ASYNC" } else { "" })
+            };
+            let text = format!(
+                "job {number}{asynchronous} {id} of {copies} copies, told at {}, {lost} copies lost, delivered {deliveries} times",
+                job.told_at / MS
+            );
+            self.violate(now, kind, text);
+        }
+    }
+}
