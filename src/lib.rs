@@ -10,6 +10,7 @@
 //! * [`config`]: the parameter table; file, command line, CONFIG.
 //! * [`admin`]: what operators look at: INFO, SLOWLOG, LATENCY, statistics.
 //! * [`net`]: the event loop, connections, signals: everything that touches the world.
+//! * [`client`]: a client of the server for programs in Rust.
 //! * [`cli`]: the command line client `disque`.
 //! * [`benchmark`]: the program `disque-benchmark`: load for this server and for Redis, and what it costs them.
 
@@ -17,6 +18,7 @@ pub mod admin;
 pub mod benchmark;
 pub mod bus;
 pub mod cli;
+pub mod client;
 pub mod command;
 pub mod config;
 pub mod engine;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and what they may use of the package; see ARCHITECTURE.md, "Rooms".
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("types", &["types"]),
     ("resp", &["types", "resp"]),
     ("bus", &["types", "bus"]),
@@ -14,7 +14,8 @@ const ROOMS: [(&str, &[&str]); 10] = [
     ("config", &["types", "resp", "engine", "config"]),
     ("admin", &["types", "resp", "admin"]),
     ("net", &["types", "resp", "bus", "engine", "command", "config", "admin", "net"]),
-    ("cli", &["types", "resp", "cli"]),
+    ("client", &["types", "resp", "client"]),
+    ("cli", &["types", "resp", "client", "cli"]),
     ("benchmark", &["types", "resp", "benchmark"]),
 ];
 

@@ -1,25 +1,20 @@
 //! The command line client `disque`: arguments, connection, prompt, output formats.
 //!
 //! Three ways to give it commands: one on the command line, many as lines on standard input, or at a prompt.
-//! It knows next to nothing about single commands; names, help and completion come from the server.
+//! It knows next to nothing about single commands; names, help and completion come from the server. Connections,
+//! URLs and the handshake are those of [`client`](crate::client).
 //!
-//! * `options`, `url`: what the user asks for.
-//! * `connection`, `session`: bytes in and out; handshake, password, reconnecting.
-//! * `reply`, `format`: what the server says and how it looks.
+//! * `options`: what the user asks for. `format`: how what the server says looks.
 //! * `batch`: one command, or lines of commands, for scripts. `prompt`: for people.
 //!
 //! Invariant: a command is sent a second time only from the prompt, only once, and never ADDJOB.
 
 mod batch;
-mod connection;
 mod format;
 mod interrupt;
 mod options;
 mod output;
 mod prompt;
-mod reply;
-mod session;
-mod url;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};
@@ -32,7 +27,9 @@ use clap::error::ErrorKind;
 use format::{Colour, Format};
 use options::Options;
 use output::Printer;
-use session::Session;
+
+use crate::client::connection::reason;
+use crate::client::session::{ConnectError, Session};
 
 /// What the exit code tells a script. Published in `--help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +77,7 @@ fn start(options: Options) -> io::Result<Exit> {
     if let Err(error) = session.connect(None) {
         eprintln!("{error}");
         return Ok(match error {
-            session::ConnectError::Unreachable { .. } => Exit::Disconnected,
+            ConnectError::Unreachable { .. } => Exit::Disconnected,
             _ => Exit::Refused,
         });
     }
@@ -121,6 +118,6 @@ fn after_io_error(error: &io::Error) -> Exit {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Exit::Success;
     }
-    eprintln!("disque: input or output failed: {}", connection::reason(error));
+    eprintln!("disque: input or output failed: {}", reason(error));
     Exit::Refused
 }

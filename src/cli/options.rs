@@ -9,10 +9,10 @@ use std::time::Duration;
 use clap::{ArgAction, ArgGroup, CommandFactory, Parser};
 
 use super::batch::Repeat;
-use super::connection::{Address, DEFAULT_PORT};
 use super::format::{Colour, Format};
-use super::session::{Credentials, Protocol, Target};
-use super::url::ServerUrl;
+use crate::client::connection::{Address, DEFAULT_PORT};
+use crate::client::session::{Credentials, Protocol, Target};
+use crate::client::url::ServerUrl;
 
 const AFTER_HELP: &str = "\
 Without a command, disque reads commands: at a prompt if standard input is a terminal, else one per line.

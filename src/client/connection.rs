@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::reply::{self, Garbled, Reply};
+use crate::resp::{self, Garbled, Reply};
 
 /// The port a server listens on unless told otherwise.
 pub(crate) const DEFAULT_PORT: u16 = 7711;
@@ -93,7 +93,7 @@ impl Connection {
 
     /// Sends one request.
     pub(crate) fn send(&mut self, args: &[Vec<u8>]) -> Result<(), Lost> {
-        let wire = reply::encode(args);
+        let wire = resp::encode_request(args);
         Ok(match &mut self.stream {
             Stream::Tcp(stream) => stream.write_all(&wire),
             Stream::Unix(stream) => stream.write_all(&wire),
@@ -103,7 +103,7 @@ impl Connection {
     /// Waits for the next reply, as long as it takes. Pushes answer nothing and are passed over.
     pub(crate) fn receive(&mut self) -> Result<Reply, Lost> {
         loop {
-            match reply::decode(&self.buffer).map_err(Lost::Garbled)? {
+            match resp::decode_reply(&self.buffer).map_err(Lost::Garbled)? {
                 Some((reply, length)) => {
                     self.buffer.drain(..length);
                     if !matches!(reply, Reply::Push(_)) {
