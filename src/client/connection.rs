@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::resp::{self, Garbled, Reply};
 
@@ -41,6 +41,8 @@ pub(crate) enum Lost {
     /// The server closed it, or a [`Breaker`] did.
     Closed,
     Failed(io::Error),
+    /// The reply did not come in time.
+    TimedOut,
     /// The other side does not speak the protocol.
     Garbled(Garbled),
 }
@@ -50,6 +52,7 @@ impl fmt::Display for Lost {
         match self {
             Lost::Closed => f.write_str("the server closed the connection"),
             Lost::Failed(error) => f.write_str(&reason(error)),
+            Lost::TimedOut => f.write_str("no reply came in time"),
             Lost::Garbled(garbled) => garbled.fmt(f),
         }
     }
@@ -92,7 +95,7 @@ impl Connection {
     }
 
     /// Sends one request.
-    pub(crate) fn send(&mut self, args: &[Vec<u8>]) -> Result<(), Lost> {
+    pub(crate) fn send<Word: AsRef<[u8]>>(&mut self, args: &[Word]) -> Result<(), Lost> {
         let wire = resp::encode_request(args);
         Ok(match &mut self.stream {
             Stream::Tcp(stream) => stream.write_all(&wire),
@@ -112,6 +115,37 @@ impl Connection {
                 }
                 None => self.read_more()?,
             }
+        }
+    }
+
+    /// Waits for the next reply until the deadline. A reply that is late makes the connection useless, since it would
+    /// answer the next request.
+    pub(crate) fn receive_by(&mut self, deadline: Instant) -> Result<Reply, Lost> {
+        loop {
+            if let Some((reply, length)) = resp::decode_reply(&self.buffer).map_err(Lost::Garbled)? {
+                self.buffer.drain(..length);
+                if !matches!(reply, Reply::Push(_)) {
+                    return Ok(reply);
+                }
+                continue;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Lost::TimedOut);
+            }
+            self.limit_reads(Some(left))?;
+            match self.read_more() {
+                Err(Lost::Failed(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => outcome?,
+            }
+        }
+    }
+
+    /// Bounds each following write.
+    pub(crate) fn limit_writes(&self, timeout: Duration) -> io::Result<()> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.set_write_timeout(Some(timeout)),
+            Stream::Unix(stream) => stream.set_write_timeout(Some(timeout)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::connection::{Address, Breaker, Connection, Lost, reason};
 
@@ -166,6 +166,27 @@ impl Session {
     pub(crate) fn ask(&mut self, args: &[Vec<u8>]) -> Result<Reply, Lost> {
         let outcome = match &mut self.connection {
             Some(connection) => connection.send(args).and_then(|()| connection.receive()),
+            None => Err(Lost::Closed),
+        };
+        if outcome.is_err() {
+            self.connection = None;
+        }
+        outcome
+    }
+
+    /// Sends a command and waits so long for its reply. After an error the session is no longer connected.
+    pub(crate) fn ask_within<Word: AsRef<[u8]>>(
+        &mut self,
+        args: &[Word],
+        limit: Duration,
+    ) -> Result<Reply, Lost> {
+        let deadline = Instant::now() + limit;
+        let outcome = match &mut self.connection {
+            Some(connection) => (|| {
+                connection.limit_writes(limit)?;
+                connection.send(args)?;
+                connection.receive_by(deadline)
+            })(),
             None => Err(Lost::Closed),
         };
         if outcome.is_err() {
