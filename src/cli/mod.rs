@@ -5,11 +5,13 @@
 //! URLs and the handshake are those of [`client`](crate::client).
 //!
 //! * `options`: what the user asks for. `format`: how what the server says looks.
+//! * `cluster`: what `--cluster` does.
 //! * `batch`: one command, or lines of commands, for scripts. `prompt`: for people.
 //!
 //! Invariant: a command is sent a second time only from the prompt, only once, and never ADDJOB.
 
 mod batch;
+mod cluster;
 mod format;
 mod interrupt;
 mod options;
@@ -61,6 +63,11 @@ fn start(options: Options) -> io::Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
+    if let Some(action) = options.cluster {
+        let words: Vec<_> = options.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let cluster = cluster::Cluster { target, patience: options.wait };
+        return cluster::run(&cluster, action, &words);
+    }
     let stdout_is_terminal = io::stdout().is_terminal();
     let colour = colour(stdout_is_terminal);
     let readable = stdout_is_terminal || std::env::var_os("FAKETTY").is_some();

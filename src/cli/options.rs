@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{ArgAction, ArgGroup, CommandFactory, Parser};
 
 use super::batch::Repeat;
+use super::cluster::Action;
 use super::format::{Colour, Format};
 use crate::client::connection::{Address, DEFAULT_PORT};
 use crate::client::session::{Credentials, Protocol, Target};
@@ -98,6 +99,14 @@ pub(super) struct Options {
     /// Print bare values with this between the elements of an array [default: a newline]
     #[arg(short, value_name = "DELIM", allow_hyphen_values = true, conflicts_with_all = ["no_raw", "csv", "json"])]
     delimiter: Option<OsString>,
+
+    /// Work on a cluster: ACTION takes the words that follow
+    #[arg(long, value_name = "ACTION", value_enum, conflicts_with_all = ["form", "delimiter", "repeat", "last_from_stdin"])]
+    pub(super) cluster: Option<Action>,
+
+    /// Give up waiting for the nodes after so many seconds [default: 60; drain and remove wait for jobs without end]
+    #[arg(long, value_name = "SECONDS", value_parser = positive_seconds, requires = "cluster")]
+    pub(super) wait: Option<Duration>,
 
     /// Print this help (also -h as the last argument)
     #[arg(long, action = ArgAction::Help)]
