@@ -55,6 +55,9 @@ pub fn run() -> ExitCode {
 }
 
 fn start(options: Options) -> io::Result<Exit> {
+    if let Some(document) = options.generate {
+        return options::generate(document).map(|()| Exit::Success);
+    }
     let env_password = std::env::var_os("DISQUE_PASSWORD").filter(|password| !password.is_empty());
     let target = match options.target(env_password) {
         Ok(target) => target,

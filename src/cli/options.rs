@@ -1,12 +1,13 @@
 //! The command line.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, ArgGroup, CommandFactory, Parser};
+use clap::{ArgAction, ArgGroup, CommandFactory, Parser, ValueEnum};
+use clap_complete::Shell;
 
 use super::batch::Repeat;
 use super::cluster::Action;
@@ -108,6 +109,10 @@ pub(super) struct Options {
     #[arg(long, value_name = "SECONDS", value_parser = positive_seconds, requires = "cluster")]
     pub(super) wait: Option<Duration>,
 
+    /// Print the man page, or completions for a shell
+    #[arg(long, value_name = "WHAT", value_enum, exclusive = true)]
+    pub(super) generate: Option<Document>,
+
     /// Print this help (also -h as the last argument)
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
@@ -172,6 +177,34 @@ impl Options {
         };
         Repeat { times, pause: self.interval.unwrap_or_default() }
     }
+}
+
+/// What can be made from the options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Document {
+    Man,
+    Bash,
+    Zsh,
+    Fish,
+    Elvish,
+    Powershell,
+}
+
+/// Prints a document on standard output.
+pub(super) fn generate(document: Document) -> io::Result<()> {
+    let mut text = Vec::new();
+    let mut complete = |shell: Shell| {
+        clap_complete::generate(shell, &mut Options::command(), "disque", &mut text);
+    };
+    match document {
+        Document::Man => clap_mangen::Man::new(Options::command()).render(&mut text)?,
+        Document::Bash => complete(Shell::Bash),
+        Document::Zsh => complete(Shell::Zsh),
+        Document::Fish => complete(Shell::Fish),
+        Document::Elvish => complete(Shell::Elvish),
+        Document::Powershell => complete(Shell::PowerShell),
+    }
+    io::stdout().write_all(&text)
 }
 
 /// Prints the help text on standard output.
