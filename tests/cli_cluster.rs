@@ -185,6 +185,17 @@ fn the_password_counts_for_all_nodes_and_its_lack_is_told() {
 }
 
 #[test]
+fn a_node_is_named_once() {
+    let output = disque(&["-p", "1", "--cluster", "info", "a:1"]).output().expect("the client runs");
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(
+        said,
+        "usage: disque ... name nodes either as words after the action or by -h, -p, -s or -u\n"
+    );
+}
+
+#[test]
 fn wrong_words_exit_2_and_say_which_are_right() {
     for (words, expected) in [
         (&["create", "a:1"][..], "usage: disque --cluster create ADDRESS ADDRESS...\n"),

@@ -68,7 +68,8 @@ fn start(options: Options) -> io::Result<Exit> {
     };
     if let Some(action) = options.cluster {
         let words: Vec<_> = options.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        let cluster = cluster::Cluster { target, patience: options.wait };
+        let cluster =
+            cluster::Cluster { target, target_is_named: options.names_server(), patience: options.wait };
         return cluster::run(&cluster, action, &words);
     }
     let stdout_is_terminal = io::stdout().is_terminal();

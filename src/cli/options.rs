@@ -155,6 +155,11 @@ impl Options {
         Ok(Target { address, credentials, protocol, timeout: self.timeout })
     }
 
+    /// Whether the server to connect to was chosen, not left to the default.
+    pub(super) fn names_server(&self) -> bool {
+        self.host.is_some() || self.port.is_some() || self.socket.is_some() || self.url.is_some()
+    }
+
     /// The output format, if one was asked for.
     pub(super) fn format(&self) -> Option<Format> {
         let delimiter = || self.delimiter.clone().map_or_else(|| b"\n".to_vec(), OsString::into_vec);

@@ -79,6 +79,8 @@ impl From<io::Error> for Fault {
 pub(super) struct Cluster {
     /// The node of the connection options, and the password for all nodes.
     pub(super) target: Target,
+    /// Whether the user named that node; then no word may name another.
+    pub(super) target_is_named: bool,
     /// How long to wait for the nodes; `None` is the default of the action.
     pub(super) patience: Option<Duration>,
 }
@@ -117,6 +119,10 @@ impl Cluster {
     /// The node at an address, or at that of the connection options.
     fn node(&self, address: Option<&String>) -> Result<Node, Fault> {
         let address = match address {
+            Some(_) if self.target_is_named => {
+                let text = "... name nodes either as words after the action or by -h, -p, -s or -u";
+                return Err(Fault::Usage(text.to_string()));
+            }
             Some(text) => parse(text)?,
             None => self.target.address.clone(),
         };
