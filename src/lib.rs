@@ -12,6 +12,7 @@
 //! * [`config`]: the parameter table; file, command line, CONFIG.
 //! * [`admin`]: what operators look at: INFO, SLOWLOG, LATENCY, statistics.
 //! * [`net`]: the event loop, connections, signals: everything that touches the world.
+//! * [`client`]: a client of the server for programs in Rust.
 //! * [`cli`]: the command line client `disque`.
 //! * [`check`]: the program `disque-check-aof`: verifies, repairs and converts append-only files.
 //! * [`benchmark`]: the program `disque-benchmark`: load for this server and for Redis, and what it costs them.
@@ -22,6 +23,7 @@ pub mod benchmark;
 pub mod bus;
 pub mod check;
 pub mod cli;
+pub mod client;
 pub mod command;
 pub mod config;
 pub mod disk;

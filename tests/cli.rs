@@ -248,6 +248,23 @@ fn help_and_version_exit_0() {
 }
 
 #[test]
+fn man_page_and_completions_are_made_from_the_options() {
+    let generated = |what: &str| {
+        let output = disque(&["--generate", what]).output().expect("the client runs");
+        assert_eq!(output.status.code(), Some(0), "{what}");
+        text(&output.stdout)
+    };
+    let man = generated("man");
+    assert!(man.contains(".TH disque 1") && man.contains("\\-\\-cluster"), "{man}");
+    for (shell, start) in
+        [("bash", "_disque() {"), ("zsh", "#compdef disque"), ("fish", "complete -c disque")]
+    {
+        let completions = generated(shell);
+        assert!(completions.contains(start) && completions.contains("cluster"), "{shell}");
+    }
+}
+
+#[test]
 fn lost_connection_exits_3_and_addjob_is_sent_once() {
     let server = FakeServer::start(|request| match request {
         hello if hello.starts_with("HELLO") => send(HELLO3),

@@ -6,10 +6,10 @@ use std::io::{self, BufRead};
 use std::time::Duration;
 
 use super::Exit;
-use super::connection::Lost;
 use super::output::{Printer, is, streams};
-use super::reply::Reply;
-use super::session::Session;
+use crate::client::connection::Lost;
+use crate::client::session::Session;
+use crate::resp::Reply;
 use crate::resp::{UnbalancedQuotes, split_quoted};
 
 /// How often a command is to be sent.

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::Signals;
 
-use super::connection::Breaker;
+use crate::client::connection::Breaker;
+use crate::client::session::Watch;
 
 /// What shells report for a program that an interrupt ended.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -50,24 +51,26 @@ impl Interrupts {
         Ok(Interrupts { shared })
     }
 
-    /// From now to the next [`Interrupts::watch`] or [`Interrupts::gave_up`] an interrupt ends the program.
-    pub(crate) fn connecting(&self) {
+    /// Whether there was an interrupt since the last call.
+    pub(crate) fn take(&self) -> bool {
+        self.shared.fired.swap(false, Ordering::SeqCst)
+    }
+}
+
+impl Watch for Interrupts {
+    /// From now to the next `watch` or `gave_up` an interrupt ends the program.
+    fn connecting(&self) {
         self.shared.connecting.store(true, Ordering::SeqCst);
     }
 
     /// The attempt to connect has failed.
-    pub(crate) fn gave_up(&self) {
+    fn gave_up(&self) {
         self.shared.connecting.store(false, Ordering::SeqCst);
     }
 
     /// The connection that the next interrupt closes, in place of any earlier one.
-    pub(crate) fn watch(&self, breaker: Breaker) {
+    fn watch(&self, breaker: Breaker) {
         *self.shared.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(breaker);
         self.shared.connecting.store(false, Ordering::SeqCst);
-    }
-
-    /// Whether there was an interrupt since the last call.
-    pub(crate) fn take(&self) -> bool {
-        self.shared.fired.swap(false, Ordering::SeqCst)
     }
 }

@@ -1,25 +1,22 @@
 //! The command line client `disque`: arguments, connection, prompt, output formats.
 //!
 //! Three ways to give it commands: one on the command line, many as lines on standard input, or at a prompt.
-//! It knows next to nothing about single commands; names, help and completion come from the server.
+//! It knows next to nothing about single commands; names, help and completion come from the server. Connections,
+//! URLs and the handshake are those of [`client`](crate::client).
 //!
-//! * `options`, `url`: what the user asks for.
-//! * `connection`, `session`: bytes in and out; handshake, password, reconnecting.
-//! * `reply`, `format`: what the server says and how it looks.
+//! * `options`: what the user asks for. `format`: how what the server says looks.
+//! * `cluster`: what `--cluster` does.
 //! * `batch`: one command, or lines of commands, for scripts. `prompt`: for people.
 //!
 //! Invariant: a command is sent a second time only from the prompt, only once, and never ADDJOB.
 
 mod batch;
-mod connection;
+mod cluster;
 mod format;
 mod interrupt;
 mod options;
 mod output;
 mod prompt;
-mod reply;
-mod session;
-mod url;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};
@@ -32,7 +29,9 @@ use clap::error::ErrorKind;
 use format::{Colour, Format};
 use options::Options;
 use output::Printer;
-use session::Session;
+
+use crate::client::connection::reason;
+use crate::client::session::{ConnectError, Session};
 
 /// What the exit code tells a script. Published in `--help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +55,9 @@ pub fn run() -> ExitCode {
 }
 
 fn start(options: Options) -> io::Result<Exit> {
+    if let Some(document) = options.generate {
+        return options::generate(document).map(|()| Exit::Success);
+    }
     let env_password = std::env::var_os("DISQUE_PASSWORD").filter(|password| !password.is_empty());
     let target = match options.target(env_password) {
         Ok(target) => target,
@@ -64,6 +66,12 @@ fn start(options: Options) -> io::Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
+    if let Some(action) = options.cluster {
+        let words: Vec<_> = options.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let cluster =
+            cluster::Cluster { target, target_is_named: options.names_server(), patience: options.wait };
+        return cluster::run(&cluster, action, &words);
+    }
     let stdout_is_terminal = io::stdout().is_terminal();
     let colour = colour(stdout_is_terminal);
     let readable = stdout_is_terminal || std::env::var_os("FAKETTY").is_some();
@@ -80,7 +88,7 @@ fn start(options: Options) -> io::Result<Exit> {
     if let Err(error) = session.connect(None) {
         eprintln!("{error}");
         return Ok(match error {
-            session::ConnectError::Unreachable { .. } => Exit::Disconnected,
+            ConnectError::Unreachable { .. } => Exit::Disconnected,
             _ => Exit::Refused,
         });
     }
@@ -121,6 +129,6 @@ fn after_io_error(error: &io::Error) -> Exit {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Exit::Success;
     }
-    eprintln!("disque: input or output failed: {}", connection::reason(error));
+    eprintln!("disque: input or output failed: {}", reason(error));
     Exit::Refused
 }

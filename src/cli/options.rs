@@ -1,18 +1,20 @@
 //! The command line.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, ArgGroup, CommandFactory, Parser};
+use clap::{ArgAction, ArgGroup, CommandFactory, Parser, ValueEnum};
+use clap_complete::Shell;
 
 use super::batch::Repeat;
-use super::connection::{Address, DEFAULT_PORT};
+use super::cluster::Action;
 use super::format::{Colour, Format};
-use super::session::{Credentials, Protocol, Target};
-use super::url::ServerUrl;
+use crate::client::connection::{Address, DEFAULT_PORT};
+use crate::client::session::{Credentials, Protocol, Target};
+use crate::client::url::ServerUrl;
 
 const AFTER_HELP: &str = "\
 Without a command, disque reads commands: at a prompt if standard input is a terminal, else one per line.
@@ -99,6 +101,18 @@ pub(super) struct Options {
     #[arg(short, value_name = "DELIM", allow_hyphen_values = true, conflicts_with_all = ["no_raw", "csv", "json"])]
     delimiter: Option<OsString>,
 
+    /// Work on a cluster: ACTION takes the words that follow
+    #[arg(long, value_name = "ACTION", value_enum, conflicts_with_all = ["form", "delimiter", "repeat", "last_from_stdin"])]
+    pub(super) cluster: Option<Action>,
+
+    /// Give up waiting for the nodes after so many seconds [default: 60; drain and remove wait for jobs without end]
+    #[arg(long, value_name = "SECONDS", value_parser = positive_seconds, requires = "cluster")]
+    pub(super) wait: Option<Duration>,
+
+    /// Print the man page, or completions for a shell
+    #[arg(long, value_name = "WHAT", value_enum, exclusive = true)]
+    pub(super) generate: Option<Document>,
+
     /// Print this help (also -h as the last argument)
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
@@ -141,6 +155,11 @@ impl Options {
         Ok(Target { address, credentials, protocol, timeout: self.timeout })
     }
 
+    /// Whether the server to connect to was chosen, not left to the default.
+    pub(super) fn names_server(&self) -> bool {
+        self.host.is_some() || self.port.is_some() || self.socket.is_some() || self.url.is_some()
+    }
+
     /// The output format, if one was asked for.
     pub(super) fn format(&self) -> Option<Format> {
         let delimiter = || self.delimiter.clone().map_or_else(|| b"\n".to_vec(), OsString::into_vec);
@@ -163,6 +182,34 @@ impl Options {
         };
         Repeat { times, pause: self.interval.unwrap_or_default() }
     }
+}
+
+/// What can be made from the options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Document {
+    Man,
+    Bash,
+    Zsh,
+    Fish,
+    Elvish,
+    Powershell,
+}
+
+/// Prints a document on standard output.
+pub(super) fn generate(document: Document) -> io::Result<()> {
+    let mut text = Vec::new();
+    let mut complete = |shell: Shell| {
+        clap_complete::generate(shell, &mut Options::command(), "disque", &mut text);
+    };
+    match document {
+        Document::Man => clap_mangen::Man::new(Options::command()).render(&mut text)?,
+        Document::Bash => complete(Shell::Bash),
+        Document::Zsh => complete(Shell::Zsh),
+        Document::Fish => complete(Shell::Fish),
+        Document::Elvish => complete(Shell::Elvish),
+        Document::Powershell => complete(Shell::PowerShell),
+    }
+    io::stdout().write_all(&text)
 }
 
 /// Prints the help text on standard output.

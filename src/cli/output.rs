@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::connection::Lost;
 use super::format::{Format, render};
-use super::reply::Reply;
-use super::session::Session;
+use crate::client::connection::Lost;
+use crate::client::session::Session;
+use crate::resp::Reply;
 
 /// Prints replies.
 pub(super) struct Printer {

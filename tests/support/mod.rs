@@ -8,8 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use disque::resp::Value;
-use redis_protocol::{resp2, resp3};
+use disque::resp::{self, Reply, Value};
 
 /// How long a test waits for what must come; only failing tests wait this long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -184,64 +183,25 @@ impl Connection {
 
 /// A request as the bytes of a multi-bulk.
 pub fn request<A: AsRef<[u8]>>(args: &[A]) -> Vec<u8> {
-    let mut bytes = format!("*{}\r\n", args.len()).into_bytes();
-    for arg in args {
-        bytes.extend_from_slice(format!("${}\r\n", arg.as_ref().len()).as_bytes());
-        bytes.extend_from_slice(arg.as_ref());
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes
+    resp::encode_request(args)
 }
 
-/// Decodes one reply of either protocol, if it is complete. The library says whether the bytes are well-formed;
-/// RESP2's two nulls are then told apart by hand, since the library has one null.
+/// Decodes one reply of either protocol, if it is complete, into the form in which the server composes replies.
 pub fn decode(bytes: &[u8]) -> Option<(Value, usize)> {
-    match resp2::decode::decode_range(bytes) {
-        Ok(frame) => frame.map(drop)?,
-        Err(_) => resp3::decode::complete::decode_range(bytes).expect("replies are well-formed").map(drop)?,
-    }
-    Some(parse(bytes, 0))
+    let (reply, len) = resp::decode_reply(bytes).expect("replies are well-formed")?;
+    Some((value(reply), len))
 }
 
-fn parse(bytes: &[u8], at: usize) -> (Value, usize) {
-    let end =
-        at + bytes[at..].windows(2).position(|pair| pair == b"\r\n").expect("the library found it whole");
-    let text = String::from_utf8_lossy(&bytes[at + 1..end]).into_owned();
-    let next = end + 2;
-    let number = || text.parse::<i64>().expect("a number");
-    let elements = |count: i64, mut next: usize| {
-        let mut values = Vec::new();
-        for _ in 0..count {
-            let (value, after) = parse(bytes, next);
-            values.push(value);
-            next = after;
-        }
-        (values, next)
-    };
-    match bytes[at] {
-        b'+' => (Value::Status(text), next),
-        b'-' => (Value::Error(bytes[at + 1..end].to_vec()), next),
-        b':' => (Value::Int(number()), next),
-        b'_' => (Value::NullBulk, next),
-        b'$' if number() < 0 => (Value::NullBulk, next),
-        b'*' if number() < 0 => (Value::NullArray, next),
-        b'$' => {
-            let len = number() as usize;
-            (Value::Bulk(bytes[next..next + len].to_vec()), next + len + 2)
-        }
-        b'*' => {
-            let (values, next) = elements(number(), next);
-            (Value::Array(values), next)
-        }
-        b'%' => {
-            let (values, next) = elements(number() * 2, next);
-            let mut pairs = Vec::new();
-            let mut values = values.into_iter();
-            while let (Some(key), Some(value)) = (values.next(), values.next()) {
-                pairs.push((key, value));
-            }
-            (Value::Map(pairs), next)
-        }
-        other => panic!("a reply begins with {:?}", char::from(other)),
+fn value(reply: Reply) -> Value {
+    match reply {
+        Reply::Status(text) => Value::Status(String::from_utf8_lossy(&text).into_owned()),
+        Reply::Error(text) => Value::Error(text),
+        Reply::Integer(number) => Value::Int(number),
+        Reply::Text(bytes) => Value::Bulk(bytes),
+        Reply::Nil => Value::NullBulk,
+        Reply::NilArray => Value::NullArray,
+        Reply::Array(list) => Value::Array(list.into_iter().map(value).collect()),
+        Reply::Map(pairs) => Value::Map(pairs.into_iter().map(|(k, v)| (value(k), value(v))).collect()),
+        other => panic!("the server sends no {other:?}"),
     }
 }

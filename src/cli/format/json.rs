@@ -13,7 +13,7 @@
 
 use serde_json::{Map, Number, Value, json};
 
-use super::super::reply::Reply;
+use crate::resp::Reply;
 
 /// Writes the reply; `fields` are its pairs if it is to be an object despite its type.
 pub(super) fn write(out: &mut Vec<u8>, reply: &Reply, fields: Option<Vec<(&Reply, &Reply)>>) {
@@ -41,7 +41,7 @@ fn value(reply: &Reply) -> Value {
         }
         Reply::BigNumber(digits) => Value::from(String::from_utf8_lossy(digits)),
         Reply::Boolean(truth) => Value::from(*truth),
-        Reply::Nil => Value::Null,
+        Reply::Nil | Reply::NilArray => Value::Null,
         Reply::Array(elements) | Reply::Set(elements) | Reply::Push(elements) => {
             elements.iter().map(value).collect()
         }

@@ -5,7 +5,7 @@ mod plain;
 mod table;
 mod terminal;
 
-use super::reply::Reply;
+use crate::resp::Reply;
 
 /// An output format with its settings.
 #[derive(Clone, Debug, PartialEq)]

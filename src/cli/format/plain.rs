@@ -1,6 +1,6 @@
 //! The forms for other programs that read text: raw and CSV.
 
-use super::super::reply::Reply;
+use crate::resp::Reply;
 
 /// Bare values; the elements of arrays, however nested, separated by `delimiter`. A null is nothing.
 pub(super) fn write_raw(out: &mut Vec<u8>, reply: &Reply, delimiter: &[u8]) {
@@ -10,7 +10,7 @@ pub(super) fn write_raw(out: &mut Vec<u8>, reply: &Reply, delimiter: &[u8]) {
             out.extend_from_slice(delimiter);
         }
         match leaf {
-            Reply::Nil => {}
+            Reply::Nil | Reply::NilArray => {}
             Reply::Error(text) => out.extend_from_slice(text),
             other => out.extend_from_slice(&scalar(other)),
         }
@@ -28,7 +28,7 @@ pub(super) fn write_csv(out: &mut Vec<u8>, reply: &Reply) {
             out.push(b',');
         }
         match leaf {
-            Reply::Nil => out.extend_from_slice(b"NIL"),
+            Reply::Nil | Reply::NilArray => out.extend_from_slice(b"NIL"),
             Reply::Error(text) => {
                 out.extend_from_slice(b"ERROR,");
                 write_csv_string(out, text);

@@ -1,7 +1,7 @@
 //! The fields of one job or queue as aligned `name: value` lines.
 
-use super::super::reply::Reply;
 use super::{Colour, terminal};
+use crate::resp::Reply;
 
 /// Writes one line per pair. Values are bare where that cannot be misread, since the type is plain from the name.
 pub(super) fn write(out: &mut Vec<u8>, pairs: &[(&Reply, &Reply)], colour: Colour) {

@@ -1,7 +1,7 @@
 //! The form for people: types shown, strings quoted and escaped, nesting numbered and indented.
 
-use super::super::reply::Reply;
 use super::Colour;
+use crate::resp::Reply;
 
 /// The text in double quotes, everything unprintable escaped; reads back as a word of a command line.
 pub(crate) fn quoted(text: &[u8]) -> String {
@@ -52,7 +52,7 @@ pub(super) fn write_leaf(out: &mut Vec<u8>, reply: &Reply, colour: Colour) {
         Reply::Integer(number) => format!("(integer) {number}"),
         Reply::Double(number) => format!("(double) {number}"),
         Reply::Boolean(truth) => format!("({truth})"),
-        Reply::Nil => colour.grey("(nil)"),
+        Reply::Nil | Reply::NilArray => colour.grey("(nil)"),
         Reply::Array(_) | Reply::Push(_) => colour.grey("(empty array)"),
         Reply::Set(_) => colour.grey("(empty set)"),
         Reply::Map(_) => colour.grey("(empty map)"),

@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows a command by name. A server with other commands gets other help.
 
-use super::super::reply::Reply;
+use crate::resp::Reply;
 
 /// How deep arguments and subcommands may be nested; what lies deeper is left out.
 const DEPTH_MAX: usize = 8;
@@ -224,8 +224,8 @@ fn upper_case(reply: &Reply) -> Option<String> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::super::reply::decode;
     use super::*;
+    use crate::resp::decode_reply as decode;
 
     /// A RESP value in a line of text: `[…]` is an array, `{…}` a map, everything else words.
     fn canned(notation: &str) -> Reply {

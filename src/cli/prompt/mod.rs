@@ -22,12 +22,12 @@ use rustyline::validate::Validator;
 use rustyline::{ColorMode, CompletionType, Config, Context, Editor};
 
 use super::Exit;
-use super::connection::{Address, DEFAULT_PORT, Lost};
 use super::format::Colour;
 use super::interrupt::Interrupts;
 use super::output::{Printer, is, streams};
-use super::reply::Reply;
-use super::session::{Credentials, Session};
+use crate::client::connection::{Address, DEFAULT_PORT, Lost};
+use crate::client::session::{Credentials, Session};
+use crate::resp::Reply;
 use crate::resp::{UnbalancedQuotes, split_quoted};
 use docs::Docs;
 

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::connection::{Address, Connection, Lost, reason};
-use super::interrupt::Interrupts;
-use super::reply::Reply;
+use super::connection::{Address, Breaker, Connection, Lost, reason};
+
+use crate::resp::Reply;
 
 /// As whom to connect.
 #[derive(Clone, PartialEq)]
@@ -72,6 +72,16 @@ impl fmt::Display for ConnectError {
     }
 }
 
+/// Whoever wants to end waits from another thread; told which connection is waited on.
+pub(crate) trait Watch {
+    /// An attempt to connect begins, which nothing can end.
+    fn connecting(&self);
+    /// The attempt has failed.
+    fn gave_up(&self);
+    /// The connection is open. The breaker ends its waits, those of the handshake included.
+    fn watch(&self, breaker: Breaker);
+}
+
 /// A place to send commands to, connected or not.
 pub(crate) struct Session {
     target: Target,
@@ -111,7 +121,7 @@ impl Session {
     }
 
     /// Connects anew and shakes hands. The handshake can be interrupted like any wait for a reply.
-    pub(crate) fn connect(&mut self, interrupts: Option<&Interrupts>) -> Result<(), ConnectError> {
+    pub(crate) fn connect(&mut self, interrupts: Option<&dyn Watch>) -> Result<(), ConnectError> {
         self.connection = None;
         let opened = self.open(interrupts);
         if let (Err(_), Some(interrupts)) = (&opened, interrupts) {
@@ -125,7 +135,7 @@ impl Session {
         outcome
     }
 
-    fn open(&self, interrupts: Option<&Interrupts>) -> io::Result<Connection> {
+    fn open(&self, interrupts: Option<&dyn Watch>) -> io::Result<Connection> {
         let timeout = self.target.timeout;
         if let Some(interrupts) = interrupts {
             interrupts.connecting();
@@ -156,6 +166,27 @@ impl Session {
     pub(crate) fn ask(&mut self, args: &[Vec<u8>]) -> Result<Reply, Lost> {
         let outcome = match &mut self.connection {
             Some(connection) => connection.send(args).and_then(|()| connection.receive()),
+            None => Err(Lost::Closed),
+        };
+        if outcome.is_err() {
+            self.connection = None;
+        }
+        outcome
+    }
+
+    /// Sends a command and waits so long for its reply. After an error the session is no longer connected.
+    pub(crate) fn ask_within<Word: AsRef<[u8]>>(
+        &mut self,
+        args: &[Word],
+        limit: Duration,
+    ) -> Result<Reply, Lost> {
+        let deadline = Instant::now() + limit;
+        let outcome = match &mut self.connection {
+            Some(connection) => (|| {
+                connection.limit_writes(limit)?;
+                connection.send(args)?;
+                connection.receive_by(deadline)
+            })(),
             None => Err(Lost::Closed),
         };
         if outcome.is_err() {

@@ -1,35 +1,47 @@
-//! Replies as the client shows them, and their decoding; requests and their encoding.
+//! What clients need: replies of either protocol and their decoding; requests and their encoding.
 //!
-//! Requests and single values are the work of `redis-protocol`. Arrays, sets and maps are taken apart here, because
+//! Single values are the work of `redis-protocol`. Arrays, sets and maps are taken apart here, because
 //! its decoder loses the order of maps, refuses sets of arrays (which Redis sends) and knows the nulls of RESP2
 //! only in a mode of its own, while a server that refused `HELLO 3` speaks RESP2 and a user may type `HELLO 2`.
 
 use std::fmt;
 
-use bytes::BytesMut;
-use redis_protocol::resp2::types::BorrowedFrame;
 use redis_protocol::resp3::decode::complete as resp3;
 use redis_protocol::resp3::types::RangeFrame;
+
+use super::write;
 
 /// How deep replies may be nested. Real ones stay below ten; without a bound, a hostile one exhausts the stack.
 const DEPTH_MAX: usize = 128;
 
 /// One reply of the server, of either protocol.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Reply {
+pub enum Reply {
+    /// A short text such as `OK`.
     Status(Vec<u8>),
+    /// The server refused: code and text.
     Error(Vec<u8>),
+    /// An integer.
     Integer(i64),
+    /// A string of any bytes.
     Text(Vec<u8>),
     /// Text that is meant to be read as it is, never quoted.
     Verbatim(Vec<u8>),
+    /// Nothing: the null of RESP3, or the null string of RESP2.
     Nil,
+    /// The null array of RESP2, which says the same as [`Reply::Nil`].
+    NilArray,
+    /// True or false.
     Boolean(bool),
+    /// A number with a fraction.
     Double(f64),
     /// Decimal digits, beyond 64 bits.
     BigNumber(Vec<u8>),
+    /// A list.
     Array(Vec<Reply>),
+    /// A list whose order says nothing.
     Set(Vec<Reply>),
+    /// Keys and values in the order of the server.
     Map(Vec<(Reply, Reply)>),
     /// A message that answers no request.
     Push(Vec<Reply>),
@@ -37,7 +49,7 @@ pub(crate) enum Reply {
 
 impl Reply {
     /// The bytes of a string-like reply.
-    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+    pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Reply::Status(bytes) | Reply::Text(bytes) | Reply::Verbatim(bytes) => Some(bytes),
             _ => None,
@@ -45,7 +57,7 @@ impl Reply {
     }
 
     /// The elements of an array or set.
-    pub(crate) fn elements(&self) -> Option<&[Reply]> {
+    pub fn elements(&self) -> Option<&[Reply]> {
         match self {
             Reply::Array(elements) | Reply::Set(elements) | Reply::Push(elements) => Some(elements),
             _ => None,
@@ -53,7 +65,7 @@ impl Reply {
     }
 
     /// Name and value pairs: a map, or the flat array that RESP2 sends in place of one.
-    pub(crate) fn pairs(&self) -> Option<Vec<(&Reply, &Reply)>> {
+    pub fn pairs(&self) -> Option<Vec<(&Reply, &Reply)>> {
         match self {
             Reply::Map(pairs) => Some(pairs.iter().map(|(name, value)| (name, value)).collect()),
             Reply::Array(flat) if flat.len().is_multiple_of(2) => {
@@ -63,15 +75,20 @@ impl Reply {
         }
     }
 
+    /// Whether it says that there is nothing.
+    pub fn is_nil(&self) -> bool {
+        matches!(self, Reply::Nil | Reply::NilArray)
+    }
+
     /// Whether the server refused the command.
-    pub(crate) fn is_error(&self) -> bool {
+    pub fn is_error(&self) -> bool {
         matches!(self, Reply::Error(_))
     }
 }
 
 /// Bytes that are no reply in either protocol.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Garbled(String);
+pub struct Garbled(String);
 
 impl fmt::Display for Garbled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,11 +97,10 @@ impl fmt::Display for Garbled {
 }
 
 /// The request as an array of bulk strings, which both protocols share.
-pub(crate) fn encode(args: &[Vec<u8>]) -> BytesMut {
-    let words: Vec<_> = args.iter().map(|arg| BorrowedFrame::BulkString(arg)).collect();
-    let mut wire = BytesMut::new();
-    redis_protocol::resp2::encode::extend_encode_borrowed(&mut wire, &BorrowedFrame::Array(&words), false)
-        .expect("the buffer is grown to the length of the frame");
+pub fn encode_request<Word: AsRef<[u8]>>(args: &[Word]) -> Vec<u8> {
+    let mut wire = Vec::new();
+    write::array(&mut wire, args.len());
+    args.iter().for_each(|arg| write::bulk(&mut wire, arg.as_ref()));
     wire
 }
 
@@ -92,7 +108,7 @@ pub(crate) fn encode(args: &[Vec<u8>]) -> BytesMut {
 ///
 /// Both protocols at once, since they differ only in how they write a null: so nobody has to track which one the
 /// connection is in.
-pub(crate) fn decode(buffer: &[u8]) -> Result<Option<(Reply, usize)>, Garbled> {
+pub fn decode_reply(buffer: &[u8]) -> Result<Option<(Reply, usize)>, Garbled> {
     let mut cursor = Cursor { buffer, at: 0 };
     match cursor.reply(DEPTH_MAX) {
         Ok(reply) => Ok(Some((reply, cursor.at))),
@@ -120,8 +136,8 @@ impl Cursor<'_> {
             return Err(garbled("nested too deeply"));
         }
         Ok(match kind {
-            b'$' if rest.starts_with(b"$-1") => self.null()?,
-            b'*' if rest.starts_with(b"*-1") => self.null()?,
+            b'$' if rest.starts_with(b"$-1") => self.null(Reply::Nil)?,
+            b'*' if rest.starts_with(b"*-1") => self.null(Reply::NilArray)?,
             b'*' => Reply::Array(self.elements(depth)?),
             b'~' => Reply::Set(self.elements(depth)?),
             b'>' => Reply::Push(self.elements(depth)?),
@@ -145,9 +161,9 @@ impl Cursor<'_> {
         (0..self.count()?).map(|_| Ok((self.reply(depth - 1)?, self.reply(depth - 1)?))).collect()
     }
 
-    fn null(&mut self) -> Result<Reply, Stop> {
+    fn null(&mut self, null: Reply) -> Result<Reply, Stop> {
         match self.line()? {
-            b"-1" => Ok(Reply::Nil),
+            b"-1" => Ok(null),
             _ => Err(garbled("a negative length")),
         }
     }
@@ -211,27 +227,27 @@ mod tests {
     }
 
     fn whole(wire: &[u8]) -> Reply {
-        let (reply, length) = decode(wire).expect("well-formed").expect("complete");
+        let (reply, length) = decode_reply(wire).expect("well-formed").expect("complete");
         assert_eq!(length, wire.len());
         reply
     }
 
     #[test]
     fn request_is_an_array_of_bulk_strings() {
-        let wire = encode(&[b"PING".to_vec(), b"\r\n\0".to_vec()]);
+        let wire = encode_request(&[b"PING".to_vec(), b"\r\n\0".to_vec()]);
         assert_eq!(&wire[..], b"*2\r\n$4\r\nPING\r\n$3\r\n\r\n\0\r\n");
     }
 
     #[test]
-    fn all_three_nulls_are_nil() {
+    fn all_three_nulls_are_told_apart_only_as_arrays() {
         assert_eq!(whole(b"$-1\r\n"), Reply::Nil);
-        assert_eq!(whole(b"*-1\r\n"), Reply::Nil);
+        assert_eq!(whole(b"*-1\r\n"), Reply::NilArray);
         assert_eq!(whole(b"_\r\n"), Reply::Nil);
     }
 
     #[test]
-    fn resp2_null_inside_an_array_is_nil() {
-        let expected = Reply::Array(vec![text("a"), Reply::Nil, Reply::Nil, Reply::Integer(-7)]);
+    fn resp2_nulls_are_found_inside_an_array() {
+        let expected = Reply::Array(vec![text("a"), Reply::Nil, Reply::NilArray, Reply::Integer(-7)]);
         assert_eq!(whole(b"*4\r\n$1\r\na\r\n$-1\r\n*-1\r\n:-7\r\n"), expected);
     }
 
@@ -244,7 +260,7 @@ mod tests {
             b"-ERR no\r\n",
         ] {
             for cut in 0..wire.len() {
-                assert_eq!(decode(&wire[..cut]), Ok(None), "{cut} bytes of {wire:?}");
+                assert_eq!(decode_reply(&wire[..cut]), Ok(None), "{cut} bytes of {wire:?}");
             }
             whole(wire);
         }
@@ -276,7 +292,7 @@ mod tests {
     fn sets_and_maps_may_hold_anything() {
         let array = || Reply::Array(vec![Reply::Integer(1)]);
         assert_eq!(whole(b"~1\r\n*1\r\n:1\r\n"), Reply::Set(vec![array()]));
-        assert_eq!(whole(b"%1\r\n*1\r\n:1\r\n*-1\r\n"), Reply::Map(vec![(array(), Reply::Nil)]));
+        assert_eq!(whole(b"%1\r\n*1\r\n:1\r\n*-1\r\n"), Reply::Map(vec![(array(), Reply::NilArray)]));
     }
 
     #[test]
@@ -286,28 +302,28 @@ mod tests {
 
     #[test]
     fn nesting_is_bounded() {
-        assert!(decode(&b"*1\r\n".repeat(DEPTH_MAX - 1)).is_ok());
-        assert!(decode(&b"*1\r\n".repeat(DEPTH_MAX + 1)).is_err());
+        assert!(decode_reply(&b"*1\r\n".repeat(DEPTH_MAX - 1)).is_ok());
+        assert!(decode_reply(&b"*1\r\n".repeat(DEPTH_MAX + 1)).is_err());
     }
 
     #[test]
     fn absurd_lengths_are_refused_or_waited_for() {
-        assert_eq!(decode(b"*9999999999\r\n"), Ok(None));
-        assert!(decode(b"*99999999999999999999999\r\n").is_err());
-        assert!(decode(b"$-2\r\n").is_err());
-        assert!(decode(b"*-10\r\n").is_err());
+        assert_eq!(decode_reply(b"*9999999999\r\n"), Ok(None));
+        assert!(decode_reply(b"*99999999999999999999999\r\n").is_err());
+        assert!(decode_reply(b"$-2\r\n").is_err());
+        assert!(decode_reply(b"*-10\r\n").is_err());
     }
 
     proptest! {
         #[test]
         fn no_bytes_panic(wire in "[-+:$*%~>|_#,(=!0-9tfx\r\n]{0,40}") {
-            let _ = decode(wire.as_bytes());
+            let _ = decode_reply(wire.as_bytes());
         }
     }
 
     #[test]
     fn text_of_another_protocol_is_garbled() {
-        let error = decode(b"HTTP/1.1 400 Bad Request\r\n").expect_err("no RESP");
+        let error = decode_reply(b"HTTP/1.1 400 Bad Request\r\n").expect_err("no RESP");
         assert_eq!(error.to_string(), "the reply is neither RESP2 nor RESP3 (it begins with 'H')");
     }
 

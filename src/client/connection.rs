@@ -8,9 +8,9 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::reply::{self, Garbled, Reply};
+use crate::resp::{self, Garbled, Reply};
 
 /// The port a server listens on unless told otherwise.
 pub(crate) const DEFAULT_PORT: u16 = 7711;
@@ -41,6 +41,8 @@ pub(crate) enum Lost {
     /// The server closed it, or a [`Breaker`] did.
     Closed,
     Failed(io::Error),
+    /// The reply did not come in time.
+    TimedOut,
     /// The other side does not speak the protocol.
     Garbled(Garbled),
 }
@@ -50,6 +52,7 @@ impl fmt::Display for Lost {
         match self {
             Lost::Closed => f.write_str("the server closed the connection"),
             Lost::Failed(error) => f.write_str(&reason(error)),
+            Lost::TimedOut => f.write_str("no reply came in time"),
             Lost::Garbled(garbled) => garbled.fmt(f),
         }
     }
@@ -92,8 +95,8 @@ impl Connection {
     }
 
     /// Sends one request.
-    pub(crate) fn send(&mut self, args: &[Vec<u8>]) -> Result<(), Lost> {
-        let wire = reply::encode(args);
+    pub(crate) fn send<Word: AsRef<[u8]>>(&mut self, args: &[Word]) -> Result<(), Lost> {
+        let wire = resp::encode_request(args);
         Ok(match &mut self.stream {
             Stream::Tcp(stream) => stream.write_all(&wire),
             Stream::Unix(stream) => stream.write_all(&wire),
@@ -103,7 +106,7 @@ impl Connection {
     /// Waits for the next reply, as long as it takes. Pushes answer nothing and are passed over.
     pub(crate) fn receive(&mut self) -> Result<Reply, Lost> {
         loop {
-            match reply::decode(&self.buffer).map_err(Lost::Garbled)? {
+            match resp::decode_reply(&self.buffer).map_err(Lost::Garbled)? {
                 Some((reply, length)) => {
                     self.buffer.drain(..length);
                     if !matches!(reply, Reply::Push(_)) {
@@ -112,6 +115,37 @@ impl Connection {
                 }
                 None => self.read_more()?,
             }
+        }
+    }
+
+    /// Waits for the next reply until the deadline. A reply that is late makes the connection useless, since it would
+    /// answer the next request.
+    pub(crate) fn receive_by(&mut self, deadline: Instant) -> Result<Reply, Lost> {
+        loop {
+            if let Some((reply, length)) = resp::decode_reply(&self.buffer).map_err(Lost::Garbled)? {
+                self.buffer.drain(..length);
+                if !matches!(reply, Reply::Push(_)) {
+                    return Ok(reply);
+                }
+                continue;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Lost::TimedOut);
+            }
+            self.limit_reads(Some(left))?;
+            match self.read_more() {
+                Err(Lost::Failed(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => outcome?,
+            }
+        }
+    }
+
+    /// Bounds each following write.
+    pub(crate) fn limit_writes(&self, timeout: Duration) -> io::Result<()> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.set_write_timeout(Some(timeout)),
+            Stream::Unix(stream) => stream.set_write_timeout(Some(timeout)),
         }
     }
 
