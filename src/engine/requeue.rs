@@ -150,7 +150,7 @@ impl Engine {
         job.flags.remove(JobFlags::LEASED);
         if !job.retry.is_zero() && !job.requeue_at.is_never() {
             // A delay that is not over yet is not cut short (defect L13 of commands.md).
-            job.requeue_at = (now + job.retry.millis() + jitter).max(job.requeue_at);
+            job.requeue_at = (now + job.patience() + jitter).max(job.requeue_at);
             self.warn_in_time(index);
         }
     }
@@ -313,7 +313,8 @@ pub(super) fn next_awake(job: &Job) -> UnixMillis {
 
 /// When the other holders are warned that the job will be queued here.
 fn warning_at(job: &Job) -> UnixMillis {
-    let ahead = WARNING_TIME.0.min(job.retry.millis().0 / 2);
+    let period = if job.flags.contains(JobFlags::LEASED) { job.retry.millis() } else { job.patience() };
+    let ahead = WARNING_TIME.0.min(period.0 / 2);
     UnixMillis(job.requeue_at.0.saturating_sub(ahead))
 }
 

@@ -6,6 +6,7 @@ mod acks;
 mod contest;
 mod copies;
 mod failing;
+mod faults;
 mod federation;
 mod forgetting;
 mod joining;
