@@ -261,7 +261,8 @@ impl Engine {
             }
             return;
         }
-        if digest != 0 {
+        // What it understands may not be known yet on the link to it; then lengths must do.
+        if digest != 0 && self.nodes.table.capable().contains(sender) {
             if digest != self.digest_of(holders) {
                 let nodes: Vec<NodeId> = holders.iter().map(|node| self.nodes.table.id(node)).collect();
                 self.send(

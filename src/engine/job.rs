@@ -11,6 +11,10 @@ use crate::types::{Body, Ctime, JobId, Millis, NodeIndex, NodeSet, Span32, UnixM
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
 pub(crate) struct JobIndex(pub(crate) u32);
 
+/// The shortest time that a holder waits which is not the one to act. RC1 knows no shorter RETRY, and a safety net that is
+/// drawn before an answer can come delivers a waiting job again and again.
+pub(super) const SHORTEST_PATIENCE: Millis = Millis(1000);
+
 /// A queue name that the engine keeps once and counts the users of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct NameId(pub(crate) u32);
@@ -113,11 +117,10 @@ impl Job {
         self.flags.contains(JobFlags::LEASED) && self.requeue_at > now
     }
 
-    /// How long a holder waits that is not the one to act: the retry time, but a second at least. RC1 knows no shorter
-    /// one, and a safety net that is drawn before an answer can come delivers a waiting job again and again.
+    /// How long a holder waits that is not the one to act: the retry time, but not less than the shortest patience.
     pub(crate) fn patience(&self) -> Millis {
         let retry = self.retry.millis();
-        if self.is_shared() { retry.max(Millis(1000)) } else { retry }
+        if self.is_shared() { retry.max(SHORTEST_PATIENCE) } else { retry }
     }
 
     /// Whether the record only stands for the acknowledgement of a job that this node does not know.

@@ -6,11 +6,11 @@ use rand::Rng as _;
 
 use super::Engine;
 use super::effect::Effects;
-use super::job::{Job, JobFlags, JobIndex};
+use super::job::{self, Job, JobFlags, JobIndex};
 use super::reply::{Refusal, Reply};
 use super::request::{JobState, PauseState};
 use crate::bus::{Counts, Message, Notice, Totals};
-use crate::types::{ArgList, JobId, Millis, NodeSet, UnixMillis};
+use crate::types::{ArgList, JobId, Millis, NodeId, NodeSet, UnixMillis};
 
 /// Why a job is queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,11 +221,10 @@ impl Engine {
             return Reply::Refused(Refusal::UnknownJob);
         };
         let job = &self.jobs[index];
-        let created = job.ctime.millis();
         if job.state == JobState::Acked {
             return Reply::Refused(Refusal::Acked);
         }
-        if self.now.since(created).0 > job.expires_at.since(created).0 / 2 {
+        if is_half_over(job, self.nodes.me(), self.now) {
             return Reply::Refused(Refusal::TooLate);
         }
         let seconds = job.retry.millis().secs_ceil() as i64;
@@ -299,6 +298,20 @@ impl Engine {
     }
 }
 
+/// Whether more than half of a job's life is over.
+///
+/// The time of creation is by the clock of the node that made the job, which may differ by minutes (W7 of reliability.md).
+/// Other nodes go by the ID, which tells the whole life in minutes; lives that it cannot tell are measured by the clocks.
+fn is_half_over(job: &Job, me: NodeId, now: UnixMillis) -> bool {
+    // The lowest bit tells something else. Rather a minute too long than too short for the worker.
+    const LONGEST: u16 = u16::MAX - 1;
+    let life = match job.id.ttl_minutes() & !1 {
+        minutes @ 2..LONGEST if !job.id.is_from(&me) => Millis::from_secs(u64::from(minutes) * 60),
+        _ => job.expires_at.since(job.ctime.millis()),
+    };
+    life.0.saturating_sub(job.expires_at.since(now).0) > life.0 / 2
+}
+
 /// When a job must be looked at: at its end, or when something is to be done about it.
 pub(super) fn next_awake(job: &Job) -> UnixMillis {
     let act_at = match job.state {
@@ -313,7 +326,8 @@ pub(super) fn next_awake(job: &Job) -> UnixMillis {
 
 /// When the other holders are warned that the job will be queued here.
 fn warning_at(job: &Job) -> UnixMillis {
-    let period = if job.flags.contains(JobFlags::LEASED) { job.retry.millis() } else { job.patience() };
+    let retry = job.retry.millis();
+    let period = if job.flags.contains(JobFlags::LEASED) { retry } else { retry.max(job::SHORTEST_PATIENCE) };
     let ahead = WARNING_TIME.0.min(period.0 / 2);
     UnixMillis(job.requeue_at.0.saturating_sub(ahead))
 }

@@ -40,34 +40,24 @@ fn an_acknowledgement_at_the_node_whose_producer_waits_answers_the_producer() {
 }
 
 #[test]
-fn an_acknowledgement_of_an_unknown_job_ends_when_a_holder_has_taken_over() {
-    let mut net = Net::cluster(4);
-    let job = net.add_job(0, "ADDJOB q hello 0 REPLICATE 1 RETRY 600");
-    // Node 3 does not know the job, and its question to node 0 is lost; then node 0 learns it otherwise.
-    net.lose = Some(Box::new(|from, _, message| {
-        from == 3 && matches!(message, Message::Notice { notice: Notice::SetAck { .. }, .. })
-    }));
-    net.say(3, &format!("ACKJOB {job}"));
-    net.cut(1, 0);
-    net.say(0, &format!("ACKJOB {job}"));
-    net.lose = None;
-    net.heal();
-    net.run(Millis(10_000));
-    assert_eq!(net.jobs(), 0, "{:?}", net.states(&job));
-}
-
-#[test]
 fn a_dummy_that_hears_of_the_real_job_does_not_become_half_of_it() {
-    let mut net = Net::cluster(3);
-    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 600");
-    let outsider = (1..3).find(|place| net.show(*place, &job, "state").is_none()).expect("no copy");
-    net.lose = Some(Box::new(move |from, _, _| from == outsider));
-    net.say(outsider, &format!("ACKJOB {job}"));
-    // The holder tells it of a copy, and of an acknowledgement with its own list.
-    net.lose = None;
-    net.say(0, &format!("ACKJOB {job}"));
-    net.run(Millis(10_000));
-    assert_eq!(net.jobs(), 0, "{:?}", net.states(&job));
+    let notices = [
+        (Notice::SetAck { nodes_known: 2, digest: 0 }, false),
+        (Notice::SetAck { nodes_known: 2, digest: 77 }, false),
+        (Notice::GotJob, true),
+        (Notice::WillQueue, true),
+    ];
+    for (notice, stays) in notices {
+        let mut net = Net::cluster(3);
+        net.kill(1);
+        net.say(2, "ACKJOB D-01234567-abcdefghijklmnopqrstuvwx-05a1");
+        net.run(Millis(10));
+        assert_eq!(net.nodes[2].engine.job_count(), 1, "the dead may know it");
+        let job = JobId::parse(b"D-01234567-abcdefghijklmnopqrstuvwx-05a1").expect("an ID");
+        let (header, from) = (net.nodes[0].engine.header(), net.nodes[0].ip);
+        net.inject(2, from, &header, Message::Notice { job, notice });
+        assert_eq!(net.nodes[2].engine.job_count(), usize::from(stays), "{notice:?}");
+    }
 }
 
 #[test]
@@ -159,24 +149,6 @@ fn copy_of_job(number: usize, expires_at: UnixMillis, nodes: Vec<NodeId>) -> Job
 }
 
 #[test]
-fn a_worker_keeps_its_job_when_a_half_that_queued_it_comes_back() {
-    let mut net = Net::cluster(2);
-    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 5");
-    assert_eq!(net.take(0, "q"), Some(job.clone()));
-    net.cut(0, 1);
-    net.cut(1, 0);
-    net.run(Millis(4_000));
-    assert_eq!(net.say(0, &format!("WORKING {job}")), ":5");
-    net.run(Millis(3_000));
-    assert_eq!(net.states(&job), ["active", "queued"], "the other half did not hear");
-    assert_eq!(net.say(0, &format!("WORKING {job}")), ":5");
-    net.heal();
-    net.run(Millis(1_500));
-    net.say(0, &format!("WORKING {job}"));
-    net.run_until(Millis(9_000), |net| net.states(&job) == ["active", "active"]).expect("one delivery");
-}
-
-#[test]
 fn a_lease_is_told_to_a_half_that_queued_the_job_when_it_comes_back() {
     let mut net = Net::cluster(2);
     let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 30");
@@ -236,4 +208,120 @@ fn a_node_that_is_back_without_its_jobs_gets_copies_again() {
     for job in jobs.iter().chain([&taken, &delayed]) {
         assert_eq!(net.holders(job), 3, "{:?}", net.states(job));
     }
+}
+
+#[test]
+fn evicted_acknowledgements_are_remembered_for_a_while() {
+    // W12: in RC1 whoever was away delivers the job again.
+    let mut net = Net::cluster(3);
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 30");
+    for place in [0, 1] {
+        net.cut(place, 2);
+        net.cut(2, place);
+    }
+    assert_eq!(net.say(0, &format!("ACKJOB {job}")), ":1");
+    net.run(Millis(1_000));
+    for place in [0, 1] {
+        net.set_short_of_memory(place, true);
+        net.control(place, disque::engine::Control::ShellMemory(1 << 20));
+        net.say(place, "QLEN q");
+        assert_eq!(net.nodes[place].engine.job_count(), 0, "it is evicted");
+    }
+    net.heal();
+    net.run(Millis(50_000));
+    assert_eq!(net.take(2, "q"), None);
+    assert_eq!(net.jobs(), 0);
+}
+
+#[test]
+fn half_of_a_life_is_counted_without_the_clock_of_another_node() {
+    // W7: RC1 compares its clock with that of the node that made the job.
+    for ahead in [0, 1] {
+        let mut net = Net::of(2);
+        net.nodes[ahead].skew = Millis(600_000);
+        net.meet(0, 1);
+        net.run(Millis(10_000));
+        let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 60 TTL 600");
+        net.run(Millis(290_000));
+        assert_eq!(net.say(1, &format!("WORKING {job}")), ":60", "clock {ahead} is ahead");
+        net.run(Millis(20_000));
+        assert!(net.say(1, &format!("WORKING {job}")).starts_with("-TOOLATE"), "clock {ahead} is ahead");
+    }
+}
+
+#[test]
+fn who_leaves_while_a_producer_waits_still_keeps_his_word() {
+    // Defect 27: RC1 refuses the job, although it was about to be copied.
+    let mut net = Net::cluster(3);
+    net.set_short_of_memory(2, true);
+    let client = net.tell(0, "ADDJOB q hello 0 REPLICATE 3 RETRY 60");
+    net.run(Millis(200));
+    assert_eq!(net.say(0, "CLUSTER LEAVING yes"), "+OK");
+    net.set_short_of_memory(2, false);
+    assert!(net.await_answer(0, client, Millis(2_000)).is_some_and(|answer| answer.starts_with("+D-")));
+}
+
+#[test]
+fn imported_jobs_are_delivered_in_the_order_of_their_creation() {
+    let mut net = Net::cluster(2);
+    let old: Vec<String> = (0..3).map(|_| net.add_job(0, "ADDJOB q old 0 REPLICATE 1 RETRY 600")).collect();
+    net.run(Millis(10));
+    net.say(1, "PAUSE q out");
+    let young = net.add_job(1, "ADDJOB q young 0 REPLICATE 1 RETRY 600");
+    let client = net.tell(1, "GETJOB TIMEOUT 100 FROM q");
+    net.await_answer(1, client, Millis(200));
+    assert_eq!(net.say(1, "QLEN q"), ":2", "one was imported");
+    net.say(1, "PAUSE q none");
+    assert_eq!([net.take(1, "q"), net.take(1, "q")], [Some(old[0].clone()), Some(young)]);
+}
+
+#[test]
+fn duties_are_done_with_rc1_peers_too() {
+    for rc1 in [1, 2] {
+        let mut net = Net::cluster(3);
+        net.turn_rc1(rc1, true);
+        // Consumed elsewhere, given back, worked on, and acknowledged where it was consumed.
+        let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 5");
+        let client = net.tell(rc1, "GETJOB TIMEOUT 20000 FROM q");
+        let answer = net.await_answer(rc1, client, Millis(20_000)).expect("it is served");
+        assert_eq!(job_in(&answer), Some(job.clone()));
+        assert_eq!(net.say(rc1, &format!("NACK {job}")), ":1");
+        assert_eq!(net.take(rc1, "q"), Some(job.clone()));
+        for _ in 0..4 {
+            net.run(Millis(3_000));
+            assert_eq!(net.say(rc1, &format!("WORKING {job}")), ":5");
+            assert!((0..3).all(|place| net.take(place, "q").is_none()));
+        }
+        assert_eq!(net.say(rc1, &format!("ACKJOB {job}")), ":1");
+        net.run(Millis(20_000));
+        assert_eq!(net.jobs(), 0, "RC1 at {rc1}: {:?}", net.states(&job));
+        // Pausing everywhere.
+        assert_eq!(net.say(0, "PAUSE p in bcast"), "+in");
+        net.run(Millis(10));
+        assert!(net.say(rc1, "ADDJOB p hello 0 REPLICATE 1").starts_with("-PAUSED"));
+    }
+}
+
+#[test]
+fn nothing_that_is_said_grows_with_time() {
+    // Two workers hold one job at two nodes, each sure that it is his; and nobody acknowledges anything.
+    let mut net = Net::cluster(2);
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 2");
+    net.cut(0, 1);
+    net.cut(1, 0);
+    net.run(Millis(5_000));
+    assert_eq!([net.take(0, "q"), net.take(1, "q")], [Some(job.clone()), Some(job.clone())]);
+    net.heal();
+    let mut last = None;
+    for _ in 0..5 {
+        net.delivered.clear();
+        net.run(Millis(60_000));
+        let said: usize = ["WILLQUEUE", "QUEUED", "WORKING", "HOLDERS", "REPLJOB", "GOTJOB"]
+            .iter()
+            .filter_map(|name| net.delivered.get(name))
+            .sum();
+        assert!(said < 150 && last.is_none_or(|last| said <= last + 20), "{said}, before {last:?}");
+        last = Some(said);
+    }
+    assert_eq!(net.states(&job).iter().filter(|state| *state == "queued").count(), 1, "it comes back, once");
 }
