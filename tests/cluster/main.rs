@@ -10,6 +10,7 @@ mod faults;
 mod federation;
 mod forgetting;
 mod joining;
+mod load;
 mod moving;
 mod net;
 mod odd;
