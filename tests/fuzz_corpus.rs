@@ -102,6 +102,11 @@ fn job_image_stands_whatever_comes() {
 }
 
 #[test]
+fn member_stands_whatever_comes() {
+    replay_and_mutate(&targets::MEMBER);
+}
+
+#[test]
 fn every_target_has_a_program_and_a_corpus_under_its_name() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("utils/fuzz");
     let manifest = std::fs::read_to_string(fuzz.join("Cargo.toml")).expect("the targets have a manifest");

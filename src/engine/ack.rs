@@ -28,14 +28,27 @@ impl Engine {
         for text in ids.iter() {
             let Ok(id) = JobId::parse(text) else { continue };
             match self.jobs.find(&id) {
-                Some(index) => {
-                    count += i64::from(self.acknowledge(index));
-                    self.collect(index, out);
-                }
+                Some(index) => count += i64::from(self.ack_known(index, out)),
                 None => self.ack_unknown(id, out),
             }
         }
         Reply::Int(count)
+    }
+
+    /// Acknowledges a job that this node knows; true if that was news.
+    fn ack_known(&mut self, index: JobIndex, out: &mut Effects) -> bool {
+        let id = self.jobs[index].id;
+        if self.jobs[index].state == JobState::WaitReplication {
+            // Somebody has worked on it: it exists. Its producer is told first (defect 5 of job-lifecycle.md).
+            self.replicated(index, out);
+            if self.jobs.find(&id) != Some(index) {
+                self.ack_unknown(id, out);
+                return true;
+            }
+        }
+        let news = self.acknowledge(index);
+        self.collect(index, out);
+        news
     }
 
     /// FASTACK: deletes jobs everywhere, as well as one message to each node can.
@@ -210,6 +223,12 @@ impl Engine {
                 return self.tell(sender, id, Notice::GotAck { known: true }, out);
             }
         }
+        if nodes_known > 0 && self.jobs[index].is_dummy() {
+            // The sender knows the job, and the holders: it collects, and nothing need be remembered here.
+            self.tombstones.insert(id, self.now);
+            self.forget(index);
+            return self.tell(sender, id, Notice::GotAck { known: false }, out);
+        }
         let news = self.acknowledge(index);
         if nodes_known > 0 && !self.jobs[index].is_dummy() {
             self.jobs[index].delivered.insert(sender);
@@ -242,7 +261,8 @@ impl Engine {
             }
             return;
         }
-        if digest != 0 {
+        // What it understands may not be known yet on the link to it; then lengths must do.
+        if digest != 0 && self.nodes.table.capable().contains(sender) {
             if digest != self.digest_of(holders) {
                 let nodes: Vec<NodeId> = holders.iter().map(|node| self.nodes.table.id(node)).collect();
                 self.send(
@@ -291,11 +311,24 @@ impl Engine {
         }
     }
 
-    /// HOLDERS: these nodes may hold the job too.
+    /// HOLDERS: these nodes may hold the job too. No nodes: the sender does not know the job.
     pub(super) fn holders(&mut self, sender: NodeIndex, id: JobId, nodes: &[NodeId], out: &mut Effects) {
         match self.jobs.find(&id) {
+            Some(index) if nodes.is_empty() => self.is_no_holder(sender, index, out),
             Some(index) => self.learn_holders(index, nodes, out),
-            None => self.answer_for_the_gone(sender, id, out),
+            None if nodes.is_empty() => {}
+            None => self.disown(sender, id, out),
+        }
+    }
+
+    /// A node, which takes this one for a holder, says where a job is that is not known here: it is over, or this node
+    /// has lost its copy, and a new one may have to be made (W26 of reliability.md).
+    pub(super) fn disown(&mut self, sender: NodeIndex, id: JobId, out: &mut Effects) {
+        if self.tombstones.contains(&id, self.now) {
+            self.answer_for_the_gone(sender, id, out);
+        } else if self.nodes.table.capable().contains(sender) {
+            let message = Message::Holders { job: id, nodes: Vec::new().into() };
+            self.send(sender, Outgoing::Other(Box::new(message)), out);
         }
     }
 

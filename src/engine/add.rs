@@ -28,9 +28,7 @@ impl Engine {
         }
         let id = self.jobs[index].id;
         if external {
-            self.copy_in_background(index, out);
-            self.set_free_elsewhere(index, self.jobs[index].delivered, out);
-            self.forget(index);
+            self.place_elsewhere(index, out);
         } else {
             self.start(index, out);
             if replicate > 1 {

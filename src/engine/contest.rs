@@ -33,7 +33,7 @@ impl Engine {
             JobState::Active => {
                 job.delivered.insert(sender);
                 // The lease of a worker of this node lasts (W1 of reliability.md).
-                if job.flags.contains(JobFlags::LEASED) && job.requeue_at > now {
+                if job.is_leased(now) {
                     self.tell(sender, id, Notice::Working, out);
                 }
             }
@@ -49,9 +49,15 @@ impl Engine {
         totals: Option<Totals>,
         out: &mut Effects,
     ) {
-        let Some(index) = self.jobs.find(&id) else { return self.answer_for_the_gone(sender, id, out) };
+        let Some(index) = self.jobs.find(&id) else { return self.disown(sender, id, out) };
         match self.jobs[index].state {
             JobState::Acked => return self.tell_of_ack(sender, index, out),
+            // It only says that it has queued the job some time ago, and did not hear that a worker here has it.
+            JobState::Active if counts == Counts::NONE && self.jobs[index].is_leased(self.now) => {
+                self.jobs[index].delivered.insert(sender);
+                self.count(index, counts, totals);
+                return self.tell(sender, id, Notice::Working, out);
+            }
             JobState::WaitReplication | JobState::Active => {}
             JobState::Queued if self.keeps_against(sender, id) => {
                 // Both have queued it. The other one may not have heard of this node's queueing.
@@ -72,7 +78,7 @@ impl Engine {
 
     /// WORKING: a worker of another holder has the job.
     pub(super) fn working_message(&mut self, sender: NodeIndex, id: JobId, out: &mut Effects) {
-        let Some(index) = self.jobs.find(&id) else { return self.answer_for_the_gone(sender, id, out) };
+        let Some(index) = self.jobs.find(&id) else { return self.disown(sender, id, out) };
         match self.jobs[index].state {
             JobState::Acked => self.tell_of_ack(sender, index, out),
             JobState::WaitReplication => {}
@@ -88,7 +94,7 @@ impl Engine {
     pub(super) fn enqueue_message(&mut self, id: JobId, delay: Span32, out: &mut Effects) {
         let Some(index) = self.jobs.find(&id) else { return };
         let job = &self.jobs[index];
-        if job.state != JobState::Active {
+        if job.state != JobState::Active || job.is_leased(self.now) {
             return;
         }
         // An at-most-once job would be lost if it were not queued now.

@@ -33,6 +33,8 @@ const RATE_WINDOW: Millis = Millis(5000);
 const SHORTEST_MEASURE: Millis = Millis(50);
 /// How long it is remembered that a node asked in vain: a little longer than two questions to everybody lie apart.
 const INTEREST: Millis = Millis(65_000);
+/// How long after an offer the next nodes are told, if jobs still wait: several round trips.
+const NEXT_OFFER: Millis = Millis(50);
 /// How many queues ask again in one call of `advance`.
 pub(super) const HUNGRY_PER_ADVANCE: usize = 100;
 
@@ -88,7 +90,7 @@ pub(super) struct Traffic {
     previous: Bucket,
     /// Nodes that asked in vain, and until when they are told.
     interested: Vec<(NodeIndex, UnixMillis)>,
-    /// When this queue asks again on behalf of waiting clients, if it is among the hungry.
+    /// When this queue asks again on behalf of waiting clients, or offers what it has, if it is among the hungry.
     pub(super) ask_at: Option<UnixMillis>,
 }
 
@@ -237,8 +239,13 @@ impl Engine {
             at = at.min(traffic.providers_asked.next(PROVIDERS_PAUSE));
         }
         // Strictly later than the pause allows.
-        let at = at.max(now) + Millis(1);
-        if let Some(before) = traffic.ask_at.replace(at) {
+        self.look_again(name, at.max(now) + Millis(1));
+    }
+
+    /// The queue, which has traffic, asks or offers again at this time.
+    fn look_again(&mut self, name: NameId, at: UnixMillis) {
+        let traffic = self.queues.queue_mut(name).and_then(|queue| queue.traffic.as_mut());
+        if let Some(before) = traffic.and_then(|traffic| traffic.ask_at.replace(at)) {
             self.hungry.remove(&(before, name));
         }
         self.hungry.insert((at, name));
@@ -256,6 +263,7 @@ impl Engine {
             let traffic = queue.traffic.as_mut().expect("a hungry queue asks others");
             traffic.ask_at = None;
             if queue.line.is_empty() {
+                self.offer(name, out);
                 self.queues.watch_idle(name, self.now);
             } else {
                 self.stay_hungry(name, out);
@@ -263,16 +271,18 @@ impl Engine {
         }
     }
 
-    /// Members can be talked to again, and may have forgotten who asked: all queues with waiting clients ask them.
-    pub(super) fn ask_the_returned(&mut self, nodes: NodeSet, out: &mut Effects) {
-        if self.nodes.is_leaving() || nodes.is_empty() {
+    /// Members can be talked to, again or for the first time, and do not know who waits here: the queue in a slot asks
+    /// them if it has waiting clients.
+    pub(super) fn ask_the_returned(&mut self, slot: usize, nodes: NodeSet, out: &mut Effects) {
+        let Some((name, queue)) = self.queues.slot(slot) else { return };
+        if self.nodes.is_leaving() || queue.line.is_empty() {
             return;
         }
-        let names: Vec<NameId> = self.hungry.iter().map(|(_, name)| *name).collect();
-        for name in names {
-            if self.queues.queue(name).is_some_and(|queue| !queue.line.is_empty()) {
-                self.ask(nodes, name, WANTED_OF_ALL, out);
-            }
+        if queue.traffic.as_ref().is_some_and(|traffic| traffic.ask_at.is_some()) {
+            self.ask(nodes, name, WANTED_OF_ALL, out);
+        } else {
+            // The clients have waited since before there were others.
+            self.stay_hungry(name, out);
         }
     }
 
@@ -336,7 +346,7 @@ impl Engine {
         let jitter = self.jitter();
         let job = &mut self.jobs[index];
         job.flags.insert(JobFlags::ANNOUNCED);
-        job.requeue_at = self.now + job.retry.millis() + jitter;
+        job.requeue_at = self.now + job.patience() + jitter;
         self.warn_in_time(index);
     }
 
@@ -373,7 +383,12 @@ impl Engine {
             }
             !tell && *until > now
         });
+        let others = traffic.is_wanted();
         if !told.is_empty() {
+            if others {
+                // Those who are told may need it no more.
+                self.look_again(name, now + NEXT_OFFER);
+            }
             let queue = self.queues.name(name).to_vec().into();
             self.send_all(told, &Message::HaveJobs { queue }, out);
         }
@@ -420,7 +435,7 @@ impl Engine {
         if job.state == JobState::WaitReplication || job.state == JobState::Queued {
             return;
         }
-        if job.flags.contains(JobFlags::LEASED) && job.requeue_at > self.now {
+        if job.is_leased(self.now) {
             // A worker here has it; the sender did not know.
             let id = job.id;
             return self.tell(sender, id, Notice::Working, out);

@@ -5,11 +5,15 @@
 //! each of those keeps one field here: its own `Links`, `awake_at` and `ticket`.
 
 use super::request::JobState;
-use crate::types::{Body, Ctime, JobId, NodeIndex, NodeSet, Span32, UnixMillis};
+use crate::types::{Body, Ctime, JobId, Millis, NodeIndex, NodeSet, Span32, UnixMillis};
 
 /// A job's slot in the job table; never leaves the process. Stays the same for the job's whole life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
 pub(crate) struct JobIndex(pub(crate) u32);
+
+/// The shortest time that a holder waits which is not the one to act. RC1 knows no shorter RETRY, and a safety net that is
+/// drawn before an answer can come delivers a waiting job again and again.
+pub(super) const SHORTEST_PATIENCE: Millis = Millis(1000);
 
 /// A queue name that the engine keeps once and counts the users of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -106,6 +110,17 @@ impl Job {
     /// Whether another node may hold a copy.
     pub(crate) fn is_shared(&self) -> bool {
         !self.delivered.without(NodeSet::only(NodeIndex::MYSELF)).is_empty()
+    }
+
+    /// Whether a worker that got the job from this node may still be at it.
+    pub(crate) fn is_leased(&self, now: UnixMillis) -> bool {
+        self.flags.contains(JobFlags::LEASED) && self.requeue_at > now
+    }
+
+    /// How long a holder waits that is not the one to act: the retry time, but not less than the shortest patience.
+    pub(crate) fn patience(&self) -> Millis {
+        let retry = self.retry.millis();
+        if self.is_shared() { retry.max(SHORTEST_PATIENCE) } else { retry }
     }
 
     /// Whether the record only stands for the acknowledgement of a job that this node does not know.
@@ -223,7 +238,6 @@ impl JobFlags {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::types::Millis;
 
     /// A job that differs from others by `number`, created at `ctime`.
     pub(in super::super) fn sample(number: u32, ctime: u64) -> Job {

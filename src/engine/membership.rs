@@ -299,9 +299,14 @@ impl Engine {
     /// `None` for a node that was forgotten, and for strangers that there is no room for.
     pub(super) fn holder_row(&mut self, id: NodeId) -> Option<NodeIndex> {
         if let Some(node) = self.nodes.table.find(&id) {
-            let is_there =
-                node == NodeIndex::MYSELF || self.nodes.table[node].standing != Standing::Forgotten;
-            return Some(node).filter(|_| is_there);
+            if node == NodeIndex::MYSELF {
+                return Some(node);
+            }
+            let standing = self.nodes.table[node].standing;
+            if standing == Standing::Stranger {
+                self.sweep.refer_to_stranger(node, self.now);
+            }
+            return Some(node).filter(|_| standing != Standing::Forgotten);
         }
         if self.nodes.forgotten.contains(&id, self.now) {
             return None;
@@ -312,7 +317,9 @@ impl Engine {
         } else {
             None
         };
-        if row.is_none() {
+        if let Some(node) = row {
+            self.sweep.refer_to_stranger(node, self.now);
+        } else {
             self.nodes.strangers_refused += 1;
             if self.nodes.complaints.strangers.is_due(self.now) {
                 let refused = self.nodes.strangers_refused;

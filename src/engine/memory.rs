@@ -120,7 +120,11 @@ impl Engine {
             }
             self.memory.evict = (self.memory.evict + 1) % slots;
             let index = JobIndex(self.memory.evict as u32);
-            if self.jobs.get(index).is_some_and(may_be_evicted) {
+            if let Some(job) = self.jobs.get(index).filter(|job| may_be_evicted(job)) {
+                if job.state == JobState::Acked {
+                    // For a minute or two its other holders are still told (W12 of reliability.md).
+                    self.tombstones.insert(job.id, self.now);
+                }
                 self.forget(index);
             }
         }

@@ -25,14 +25,21 @@ const NEXT_TRY: Millis = Millis(50);
 /// then it has refused, and its reason takes time to pass.
 const SLOWEST_TRY: Millis = Millis(800);
 
-/// A client that waits for the copies of its job.
+/// How long a node that keeps no copies tries to place a job whose producer does not wait.
+const PLACING: Millis = Millis(1000);
+
+/// A job that lives no longer than this is not copied again.
+const WORTH_COPYING: Millis = Millis(1000);
+
+/// A job that waits for its copies, mostly with a client that waits for them too.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    client: ClientId,
+    /// `None` after ADDJOB … ASYNC at a node that keeps no copies.
+    client: Option<ClientId>,
     deadline: UnixMillis,
 }
 
-/// All clients that wait for copies.
+/// All jobs that wait for copies, and their clients.
 #[derive(Debug)]
 pub(super) struct Pending {
     by_job: HashMap<JobIndex, Waiting, FixedState>,
@@ -45,8 +52,9 @@ impl Pending {
         Pending { by_job: HashMap::with_hasher(hasher.clone()), by_client: HashMap::with_hasher(hasher) }
     }
 
+    /// How many clients wait.
     pub(super) fn len(&self) -> usize {
-        self.by_job.len()
+        self.by_client.len()
     }
 
     pub(super) fn contains(&self, client: ClientId) -> bool {
@@ -57,27 +65,31 @@ impl Pending {
         self.by_client.get(&client).copied()
     }
 
-    /// Whether a client waits for copies of the job.
+    /// Whether the job waits for copies.
     pub(super) fn is_waited_for(&self, job: JobIndex) -> bool {
         self.by_job.contains_key(&job)
     }
 
     fn insert(&mut self, job: JobIndex, waiting: Waiting) {
-        self.by_client.insert(waiting.client, job);
+        if let Some(client) = waiting.client {
+            self.by_client.insert(client, job);
+        }
         self.by_job.insert(job, waiting);
     }
 
     fn remove(&mut self, job: JobIndex) -> Option<ClientId> {
-        let waiting = self.by_job.remove(&job)?;
-        self.by_client.remove(&waiting.client);
-        Some(waiting.client)
+        let client = self.by_job.remove(&job)?.client?;
+        self.by_client.remove(&client);
+        Some(client)
     }
 
     /// Forgets all of them, and says who they were, in the order of their jobs' slots.
     pub(super) fn drain(&mut self) -> Vec<ClientId> {
         let mut jobs: Vec<JobIndex> = self.by_client.drain().map(|(_, job)| job).collect();
         jobs.sort_unstable();
-        jobs.iter().filter_map(|job| Some(self.by_job.remove(job)?.client)).collect()
+        let clients = jobs.iter().filter_map(|job| self.by_job.remove(job)?.client).collect();
+        self.by_job.clear();
+        clients
     }
 }
 
@@ -100,7 +112,19 @@ impl Engine {
         out: &mut Effects,
     ) {
         let deadline = if timeout == Millis(0) { UnixMillis::NEVER } else { self.now + timeout };
-        self.pending.insert(index, Waiting { client, deadline });
+        self.pending.insert(index, Waiting { client: Some(client), deadline });
+        self.begin_copying(index, out);
+    }
+
+    /// Finds other nodes for a job that was added without waiting to a node that keeps no copies. The job stays here
+    /// until they have confirmed, and for good if nobody takes it: its producer has the ID already.
+    pub(super) fn place_elsewhere(&mut self, index: JobIndex, out: &mut Effects) {
+        self.set_state(index, JobState::WaitReplication);
+        self.pending.insert(index, Waiting { client: None, deadline: self.now + PLACING });
+        self.begin_copying(index, out);
+    }
+
+    fn begin_copying(&mut self, index: JobIndex, out: &mut Effects) {
         let wanted = u32::from(self.jobs[index].replicate) - self.jobs[index].delivered.len();
         self.send_copies(index, wanted, Resend::No, out);
         self.plan_next_try(index);
@@ -187,7 +211,10 @@ impl Engine {
             return;
         }
         if deadline <= self.now {
-            return self.give_up(index, Refusal::NotReplicated, out);
+            return match self.pending.by_job[&index].client {
+                Some(_) => self.give_up(index, Refusal::NotReplicated, out),
+                None => self.replicated(index, out),
+            };
         }
         self.send_copies(index, 1, Resend::Unconfirmed, out);
         self.plan_next_try(index);
@@ -212,8 +239,7 @@ impl Engine {
         let Some(index) = self.jobs.find(&id) else { return self.answer_for_the_gone(sender, id, out) };
         let job = &mut self.jobs[index];
         if job.state == JobState::Acked {
-            job.delivered.insert(sender);
-            return;
+            return self.tell_of_ack(sender, index, out);
         }
         job.delivered.insert(sender);
         job.confirmed.insert(sender);
@@ -227,13 +253,15 @@ impl Engine {
     pub(super) fn replicated(&mut self, index: JobIndex, out: &mut Effects) {
         let client = self.pending.remove(index);
         let id = self.jobs[index].id;
-        if !self.jobs[index].delivered.contains(NodeIndex::MYSELF) {
-            let confirmed = self.jobs[index].confirmed;
-            self.set_free_elsewhere(index, confirmed, out);
+        let keeps = self.jobs[index].delivered.contains(NodeIndex::MYSELF);
+        if !keeps && self.set_free_elsewhere(index, out) {
             self.forget(index);
         } else {
+            // If nobody can be told to queue it, it is better here than nowhere.
             self.set_state(index, JobState::Active);
             let job = &mut self.jobs[index];
+            job.delivered.insert(NodeIndex::MYSELF);
+            job.confirmed.insert(NodeIndex::MYSELF);
             job.flags.set_tries(0);
             self.start(index, out);
         }
@@ -248,17 +276,19 @@ impl Engine {
         if job.delay.is_zero() {
             self.enqueue(index, requeue::Cause::First, out);
         } else {
-            job.requeue_at = job.ctime.millis().max(self.now) + job.delay.millis();
+            // It counts from the command, however long the copies took: the time to live does so too.
+            job.requeue_at = (job.ctime.millis() + job.delay.millis()).max(self.now);
             self.wake_in_time(index);
         }
     }
 
-    /// Lets one of the holders queue a job of which this node keeps no copy (job-lifecycle.md 7).
-    pub(super) fn set_free_elsewhere(&mut self, index: JobIndex, holders: NodeSet, out: &mut Effects) {
-        let linked = holders.intersection(self.nodes.table.linked());
+    /// Lets one of those who confirmed queue a job of which this node keeps no copy (job-lifecycle.md 7). False if none
+    /// of them can be told.
+    fn set_free_elsewhere(&mut self, index: JobIndex, out: &mut Effects) -> bool {
+        let linked = self.jobs[index].confirmed.intersection(self.nodes.table.linked());
         let capable = linked.intersection(self.nodes.table.capable());
         let from = if capable.is_empty() { linked } else { capable };
-        let Some(node) = self.choose(from, 1).iter().next() else { return };
+        let Some(node) = self.choose(from, 1).iter().next() else { return false };
         let job = &self.jobs[index];
         let (id, delay) = (job.id, job.delay);
         if job.retry.is_zero() && capable.is_empty() {
@@ -270,6 +300,7 @@ impl Engine {
         } else {
             self.tell(node, id, Notice::Enqueue { delay }, out);
         }
+        true
     }
 
     /// REPLJOB: another node wants a copy to be kept here.
@@ -309,6 +340,21 @@ impl Engine {
         }
     }
 
+    /// A node that was taken for a holder is none. This one, which has the job in its queue or with a worker, makes up
+    /// for the copy. An at-most-once job has none.
+    pub(super) fn is_no_holder(&mut self, node: NodeIndex, index: JobIndex, out: &mut Effects) {
+        let job = &mut self.jobs[index];
+        if !matches!(job.state, JobState::Active | JobState::Queued) {
+            return;
+        }
+        job.delivered.remove(node);
+        job.confirmed.remove(node);
+        let missing = u32::from(job.replicate).saturating_sub(job.confirmed.len());
+        if missing > 0 && !job.retry.is_zero() && job.expires_at.since(self.now) > WORTH_COPYING {
+            self.copy_to_more(index, missing, out);
+        }
+    }
+
     fn keep_copy(&mut self, image: JobImage<'_>) {
         let (delay, jitter) = (image.delay, self.jitter());
         let index = self.register(image);
@@ -318,7 +364,7 @@ impl Engine {
             job.flags.insert(JobFlags::PARKED);
         } else {
             job.flags.insert(JobFlags::WARNS);
-            job.requeue_at = self.now + delay.millis() + job.retry.millis() + jitter;
+            job.requeue_at = self.now + delay.millis() + job.patience() + jitter;
         }
         self.wake_in_time(index);
     }

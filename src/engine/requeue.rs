@@ -6,12 +6,12 @@ use rand::Rng as _;
 
 use super::Engine;
 use super::effect::Effects;
-use super::job::{Job, JobFlags, JobIndex};
+use super::job::{self, Job, JobFlags, JobIndex};
 use super::persist::Touch;
 use super::reply::{Refusal, Reply};
 use super::request::{JobState, PauseState};
 use crate::bus::{Counts, Message, Notice, Totals};
-use crate::types::{ArgList, JobId, Millis, NodeSet, UnixMillis};
+use crate::types::{ArgList, JobId, Millis, NodeId, NodeSet, UnixMillis};
 
 /// Why a job is queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +151,7 @@ impl Engine {
         job.flags.remove(JobFlags::LEASED);
         if !job.retry.is_zero() && !job.requeue_at.is_never() {
             // A delay that is not over yet is not cut short (defect L13 of commands.md).
-            job.requeue_at = (now + job.retry.millis() + jitter).max(job.requeue_at);
+            job.requeue_at = (now + job.patience() + jitter).max(job.requeue_at);
             self.warn_in_time(index);
         }
     }
@@ -222,11 +222,10 @@ impl Engine {
             return Reply::Refused(Refusal::UnknownJob);
         };
         let job = &self.jobs[index];
-        let created = job.ctime.millis();
         if job.state == JobState::Acked {
             return Reply::Refused(Refusal::Acked);
         }
-        if self.now.since(created).0 > job.expires_at.since(created).0 / 2 {
+        if is_half_over(job, self.nodes.me(), self.now) {
             return Reply::Refused(Refusal::TooLate);
         }
         let seconds = job.retry.millis().secs_ceil() as i64;
@@ -302,6 +301,20 @@ impl Engine {
     }
 }
 
+/// Whether more than half of a job's life is over.
+///
+/// The time of creation is by the clock of the node that made the job, which may differ by minutes (W7 of reliability.md).
+/// Other nodes go by the ID, which tells the whole life in minutes; lives that it cannot tell are measured by the clocks.
+fn is_half_over(job: &Job, me: NodeId, now: UnixMillis) -> bool {
+    // The lowest bit tells something else. Rather a minute too long than too short for the worker.
+    const LONGEST: u16 = u16::MAX - 1;
+    let life = match job.id.ttl_minutes() & !1 {
+        minutes @ 2..LONGEST if !job.id.is_from(&me) => Millis::from_secs(u64::from(minutes) * 60),
+        _ => job.expires_at.since(job.ctime.millis()),
+    };
+    life.0.saturating_sub(job.expires_at.since(now).0) > life.0 / 2
+}
+
 /// When a job must be looked at: at its end, or when something is to be done about it.
 pub(super) fn next_awake(job: &Job) -> UnixMillis {
     let act_at = match job.state {
@@ -316,7 +329,9 @@ pub(super) fn next_awake(job: &Job) -> UnixMillis {
 
 /// When the other holders are warned that the job will be queued here.
 fn warning_at(job: &Job) -> UnixMillis {
-    let ahead = WARNING_TIME.0.min(job.retry.millis().0 / 2);
+    let retry = job.retry.millis();
+    let period = if job.flags.contains(JobFlags::LEASED) { retry } else { retry.max(job::SHORTEST_PATIENCE) };
+    let ahead = WARNING_TIME.0.min(period.0 / 2);
     UnixMillis(job.requeue_at.0.saturating_sub(ahead))
 }
 

@@ -12,8 +12,8 @@ use super::effect::Effects;
 use super::job::{JobFlags, JobIndex};
 use super::node_table::Standing;
 use super::request::JobState;
-use crate::bus::{Counts, compare_for_job};
-use crate::types::{JobId, Millis, NodeIndex, NodeSet, UnixMillis};
+use crate::bus::{Counts, Message, Notice, compare_for_job};
+use crate::types::{JobId, Millis, NodeId, NodeIndex, NodeSet, UnixMillis};
 
 /// How many slots of the job table one call looks at: some 50 µs.
 const SLOTS: usize = 1024;
@@ -26,6 +26,11 @@ const VERIFY_AFTER: Millis = Millis(3000);
 const MOST_TO_VERIFY: usize = 1 << 20;
 /// How many are looked at in one call.
 const VERIFY_PER_ADVANCE: usize = 200;
+
+/// How often it is looked whether jobs still refer to strangers.
+const STRANGERS_PERIOD: Millis = Millis(60_000);
+/// How many slots of the queue table one call looks at.
+const QUEUE_SLOTS: usize = 256;
 
 /// What happened to nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,9 +55,15 @@ impl Events {
 /// How far it has come.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
-    /// What the pass under way is about, and its place in the job table.
-    running: Events,
+    /// What the pass under way is about.
+    running: Option<Events>,
+    /// Its place among the queues, which come first, and in the job table.
+    queues_seen: usize,
     cursor: u64,
+    /// The nodes that jobs of this pass refer to.
+    referred: NodeSet,
+    /// When it is looked next whether the rows of strangers are still needed, if there are any.
+    strangers_at: Option<UnixMillis>,
     /// What the next pass is about.
     next: Events,
     /// When it goes on, if there is anything to do.
@@ -64,7 +75,13 @@ pub(super) struct Sweep {
 impl Sweep {
     pub(super) fn next_deadline(&self) -> Option<UnixMillis> {
         let verify = self.unverified.front().map(|(at, _)| *at);
-        [self.go_on_at, verify].into_iter().flatten().min()
+        [self.go_on_at, self.strangers_at, verify].into_iter().flatten().min()
+    }
+
+    /// A job will refer to a stranger: its row is needed, and perhaps not for ever.
+    pub(super) fn refer_to_stranger(&mut self, node: NodeIndex, now: UnixMillis) {
+        self.referred.insert(node);
+        self.strangers_at.get_or_insert(now + STRANGERS_PERIOD);
     }
 
     /// There are no jobs any more.
@@ -101,27 +118,58 @@ impl Engine {
     /// Goes on with the pass under way, or begins the next.
     pub(super) fn go_on_sweeping(&mut self, out: &mut Effects) {
         self.verify_copies(out);
+        if self.sweep.strangers_at.is_some_and(|at| at <= self.now) {
+            self.sweep.strangers_at = None;
+            self.begin_sweep();
+        }
         if self.sweep.go_on_at.is_none_or(|at| at > self.now) {
             return;
         }
-        if self.sweep.running == Events::NONE {
-            self.sweep.running = std::mem::take(&mut self.sweep.next);
-            self.sweep.cursor = 0;
-            self.ask_the_returned(self.sweep.running.back, out);
+        let events = match self.sweep.running {
+            Some(events) => events,
+            None => self.begin_pass(),
+        };
+        let rest =
+            if self.go_through_queues(events, out) { self.go_through_jobs(events, out) } else { Millis(0) };
+        let busy = self.sweep.running.is_some() || self.sweep.next != Events::NONE;
+        self.sweep.go_on_at = busy.then(|| self.now + rest);
+    }
+
+    fn begin_pass(&mut self) -> Events {
+        let events = std::mem::take(&mut self.sweep.next);
+        self.sweep.running = Some(events);
+        (self.sweep.queues_seen, self.sweep.cursor, self.sweep.referred) = (0, 0, NodeSet::EMPTY);
+        events
+    }
+
+    /// True when all queues were looked at.
+    fn go_through_queues(&mut self, events: Events, out: &mut Effects) -> bool {
+        if events.back.is_empty() {
+            return true;
         }
-        let events = self.sweep.running;
+        let end = (self.sweep.queues_seen + QUEUE_SLOTS).min(self.queues.slots());
+        for slot in self.sweep.queues_seen..end {
+            self.ask_the_returned(slot, events.back, out);
+        }
+        self.sweep.queues_seen = end;
+        end >= self.queues.slots()
+    }
+
+    /// Looks at some jobs. How long to rest afterwards.
+    fn go_through_jobs(&mut self, events: Events, out: &mut Effects) -> Millis {
         let (mut found, mut last) = (Vec::new(), false);
         let nodes = events.nodes();
+        let mut referred = self.sweep.referred;
         let cursor = self.jobs.scan(self.sweep.cursor, SLOTS, |index, job| {
-            // One who confirmed an acknowledgement need not be a holder.
-            let named = job.delivered.union(job.confirmed);
-            let concerns = job.is_dummy() || !named.intersection(nodes).is_empty();
-            if concerns {
+            referred = referred.union(job.delivered).union(job.confirmed);
+            let concerns = !job.delivered.union(job.confirmed).intersection(nodes).is_empty();
+            if concerns || job.is_dummy() && !nodes.is_empty() {
                 found.push(index);
             }
             last = found.len() >= BURST;
             !last
         });
+        self.sweep.referred = referred;
         for index in &found {
             self.attend_to(*index, events, out);
         }
@@ -129,16 +177,24 @@ impl Engine {
         if cursor == 0 {
             self.end_pass(events);
         }
-        let busy = self.sweep.running != Events::NONE || self.sweep.next != Events::NONE;
-        let rest = if last { REST } else { Millis(0) };
-        self.sweep.go_on_at = busy.then(|| self.now + rest);
+        if last { REST } else { Millis(0) }
     }
 
+    /// All jobs were looked at: rows to which none refers are free.
     fn end_pass(&mut self, events: Events) {
-        self.sweep.running = Events::NONE;
+        self.sweep.running = None;
         for node in events.forgotten.iter() {
             let gone = self.nodes.table.get(node).is_some_and(|row| row.standing == Standing::Forgotten);
             if gone && !self.sweep.next.nodes().contains(node) {
+                self.release_row(node);
+            }
+        }
+        let strangers = self.nodes.table.iter().filter(|(_, row)| row.standing == Standing::Stranger);
+        let strangers: Vec<NodeIndex> = strangers.map(|(node, _)| node).collect();
+        for node in strangers {
+            if self.sweep.referred.contains(node) {
+                self.sweep.strangers_at.get_or_insert(self.now + STRANGERS_PERIOD);
+            } else {
                 self.release_row(node);
             }
         }
@@ -153,12 +209,32 @@ impl Engine {
         match job.state {
             JobState::WaitReplication => {}
             JobState::Acked => self.collect(index, out),
+            JobState::Active if !back.is_empty() => {
+                self.tell_where_it_is(index, back, out);
+                self.repair(index, out);
+            }
             JobState::Queued if !back.is_empty() => {
                 // Each side of a broken link may have queued it meanwhile: let the comparison decide now.
                 self.tell_that_queued_to(back, index, Counts::NONE, out);
                 self.repair(index, out);
             }
             JobState::Active | JobState::Queued => self.repair(index, out),
+        }
+    }
+
+    /// Tells nodes that are back about a job that this one has given to a worker, or will be the first to queue: they may
+    /// have queued it meanwhile, or know it no more.
+    fn tell_where_it_is(&mut self, index: JobIndex, back: NodeSet, out: &mut Effects) {
+        let job = &self.jobs[index];
+        if job.is_leased(self.now) {
+            return self.tell_all(back, job.id, Notice::Working, out);
+        }
+        let is_first = !job.flags.contains(JobFlags::ANNOUNCED) && !job.requeue_at.is_never();
+        let capable = back.intersection(self.nodes.table.capable());
+        if is_first && !capable.is_empty() {
+            let (job, nodes) = (job.id, job.delivered.iter().map(|node| self.nodes.table.id(node)));
+            let message = Message::Holders { job, nodes: nodes.collect::<Vec<NodeId>>().into() };
+            self.send_all(capable, &message, out);
         }
     }
 
@@ -214,8 +290,12 @@ impl Engine {
         let Some(index) = self.jobs.find(&id) else { return };
         let job = &self.jobs[index];
         let missing = u32::from(job.replicate).saturating_sub(job.confirmed.len());
-        if missing == 0 || job.state == JobState::Acked || job.flags.contains(JobFlags::LEASED) {
+        if missing == 0 || job.state == JobState::Acked {
             return;
+        }
+        if job.is_leased(self.now) {
+            // It will probably be acknowledged before copies are worth their bytes.
+            return self.verify_copies_later(index);
         }
         self.copy_to_more(index, missing, out);
     }

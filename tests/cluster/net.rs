@@ -254,7 +254,9 @@ impl Net {
     }
 
     fn receive(&mut self, to: Place, via: Via, bytes: &[u8]) {
-        let (mut header, messages) = decode(bytes, self.now).expect("nodes send frames that can be read");
+        // Times travel as what is left of them.
+        let now = self.now + self.nodes[to].skew;
+        let (mut header, messages) = decode(bytes, now).expect("nodes send frames that can be read");
         if self.nodes[to].rc1 {
             header.features = None;
         }
@@ -340,7 +342,8 @@ impl Net {
         if self.nodes[sender].rc1 {
             header = Header { features: None, ip: None, bus_port: None, ..header };
         }
-        assert!(writer.push(&header, &message, self.now), "the peer knows {}", message.name());
+        let now = self.now + self.nodes[sender].skew;
+        assert!(writer.push(&header, &message, now), "the peer knows {}", message.name());
         self.nodes[sender].frames_sent += 1;
         self.nodes[sender].bytes_sent += writer.pending();
         let wire = match to {

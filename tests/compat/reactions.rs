@@ -1,6 +1,6 @@
 //! What the engine does with recorded frames of other nodes: the part of a reaction that the codec cannot decide.
 
-use disque::bus::{FrameReader, MAX_FRAME_LEN, NodesConf, decode};
+use disque::bus::{FrameReader, MAX_FRAME_LEN, Message, NodesConf, Notice, decode};
 use disque::engine::{Effect, Effects, Engine, EngineSettings, Input, PeerLinkId, Seed, SendTo, Via};
 use disque::types::NodeId;
 
@@ -82,6 +82,78 @@ fn probes_about_membership_get_the_documented_reaction_or_a_better_one() {
         ("probe-23", vec!["PONG"], 1),
     ] {
         assert_eq!(react(&mut receiver(), name), (answers, handshakes), "{name}");
+    }
+}
+
+/// Hands a recorded frame to a node that has a link to the prober; what it says on that link.
+fn say(engine: &mut Engine, name: &str) -> Vec<String> {
+    let mut reader = FrameReader::new(MAX_FRAME_LEN);
+    let bytes = frame(name);
+    reader.feed(&bytes);
+    let mut effects = Effects::new();
+    if let Ok(Some(frame)) = reader.next_frame()
+        && let Ok((header, messages)) = decode(frame, NOW)
+    {
+        let from = "127.0.0.1".parse().expect("an address");
+        let via = Via::Peer { link: PeerLinkId(7), from, to: from };
+        for message in messages.flatten() {
+            engine.step(NOW, Input::Message { via, header: &header, message }, &mut effects);
+        }
+    }
+    assert_eq!(engine.audit(), Ok(()), "{name}");
+    let said = effects.iter().filter_map(|effect| match effect {
+        Effect::Send { message, .. } => Some(text(&effects.message(message))),
+        _ => None,
+    });
+    said.collect()
+}
+
+fn text(message: &Message<'_>) -> String {
+    match message {
+        Message::YourJobs { jobs } => format!("YOURJOBS flags={:#x}", jobs[0].flags),
+        Message::Notice { notice: Notice::GotAck { known }, .. } => format!("GOTACK known={known}"),
+        message => message.name().to_owned(),
+    }
+}
+
+/// A receiver whose link to the prober is up.
+fn linked() -> Engine {
+    let (mut engine, mut effects) = (receiver(), Effects::new());
+    engine.advance(NOW, &mut effects);
+    let links = effects.iter().filter_map(|effect| match effect {
+        Effect::OpenLink { link, .. } => Some(*link),
+        _ => None,
+    });
+    for link in links.collect::<Vec<_>>() {
+        engine.step(NOW, Input::LinkUp { link }, &mut Effects::new());
+    }
+    engine
+}
+
+/// How many jobs are in each state: waiting for copies, active, queued, acknowledged.
+fn states(engine: &Engine) -> [u64; 4] {
+    engine.job_counts()
+}
+
+#[test]
+fn probes_about_jobs_get_the_documented_reaction_or_a_better_one() {
+    let mut engine = linked();
+    for (name, said, jobs) in [
+        ("probe-11", vec![], [0, 0, 0, 0]),
+        ("probe-12", vec!["GOTACK known=false"], [0, 0, 0, 0]),
+        ("probe-13", vec!["GOTJOB"], [0, 1, 0, 0]),
+        ("probe-14", vec![], [0, 1, 0, 0]),
+        ("probe-15", vec![], [0, 1, 0, 0]),
+        // It lists two nodes that nobody here knows. RC1 forgets them.
+        ("probe-16", vec!["GOTJOB"], [0, 2, 0, 0]),
+        ("probe-17", vec![], [0, 1, 1, 0]),
+        ("probe-18", vec!["YOURJOBS flags=0xfb"], [0, 2, 0, 0]),
+        // RC1 says nothing, and so is nowhere listed as a holder (defect 1 of job-lifecycle.md).
+        ("probe-19", vec!["WILLQUEUE"], [0, 2, 1, 0]),
+        ("probe-20", vec![], [0, 2, 1, 0]),
+    ] {
+        assert_eq!(say(&mut engine, name), said, "{name}");
+        assert_eq!(states(&engine), jobs, "{name}");
     }
 }
 

@@ -1,4 +1,5 @@
-//! Bytes as a history of requests, clock moves and disconnects, lived by an engine.
+//! Bytes as a history of requests, clock moves and disconnects, lived by an engine that is alone; among others it lives
+//! in `member.rs`.
 //!
 //! Claims, beside those of the [ledger](super::ledger):
 //! * nothing panics, and the audit finds no contradiction;
@@ -483,13 +484,13 @@ impl World {
 }
 
 /// The name of a queue; few, so that they meet each other.
-fn queue(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+pub(super) fn queue(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     const NAMES: [&[u8]; 8] = [b"q", b"q", b"q", b"work", b"", b"\0\xff\r\n", b"q2", b"q3"];
     Ok(input.choose(&NAMES)?.to_vec())
 }
 
 /// A span of time: none, short, long or absurd.
-fn span(input: &mut Unstructured<'_>) -> Result<Millis> {
+pub(super) fn span(input: &mut Unstructured<'_>) -> Result<Millis> {
     let n = u64::from(input.arbitrary::<u8>()?);
     Ok(Millis(match input.int_in_range(0..=7)? {
         0 => 0,
@@ -500,7 +501,7 @@ fn span(input: &mut Unstructured<'_>) -> Result<Millis> {
     }))
 }
 
-fn laid_out(words: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
+pub(super) fn laid_out(words: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
     let mut start = 0;
     let spans = words.iter().map(|word| {
         let span = Span::Buffer { start, len: word.len() as u32 };

@@ -10,6 +10,7 @@ mod connection;
 mod engine;
 mod job_image;
 mod ledger;
+mod member;
 mod mutate;
 mod nodes_conf;
 mod pieces;
@@ -52,8 +53,11 @@ pub const BUS_FRAMES: Target = Target { name: "bus_frames", run: bus_frames::run
 /// Bytes as the image of a job.
 pub const JOB_IMAGE: Target = Target { name: "job_image", run: job_image::run, words: job_image::words };
 
+/// Bytes as the life of a node among others.
+pub const MEMBER: Target = Target { name: "member", run: member::run, words: Vec::new };
+
 /// All targets.
-pub const ALL: [Target; 9] = [
+pub const ALL: [Target; 10] = [
     REQUEST_READER,
     COMMAND_TABLE,
     CONFIG_FILE,
@@ -63,4 +67,5 @@ pub const ALL: [Target; 9] = [
     CONNECTION,
     BUS_FRAMES,
     JOB_IMAGE,
+    MEMBER,
 ];
