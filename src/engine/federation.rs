@@ -374,10 +374,11 @@ impl Engine {
             return;
         }
         let mut told = NodeSet::EMPTY;
-        let linked = self.nodes.table.linked();
+        // One that is just back is asked what it understands first; it will ask again itself.
+        let able = self.nodes.table.linked().intersection(self.nodes.table.capable());
         let len = queue.lanes.len();
         traffic.interested.retain(|(node, until)| {
-            let tell = (told.len() as usize) < len && linked.contains(*node) && *until > now;
+            let tell = (told.len() as usize) < len && able.contains(*node) && *until > now;
             if tell {
                 told.insert(*node);
             }
