@@ -139,8 +139,9 @@ impl Engine {
         }
         if !job.retry.is_zero() && self.is_paused_in(index) {
             self.postpone(index);
-        } else {
-            self.enqueue(index, Cause::Timer, out);
+        } else if !self.enqueue(index, Cause::Timer, out) {
+            // It was delivered once, and that was all. It must not be looked at for ever.
+            self.jobs[index].requeue_at = UnixMillis::NEVER;
         }
     }
 

@@ -325,3 +325,21 @@ fn nothing_that_is_said_grows_with_time() {
     }
     assert_eq!(net.states(&job).iter().filter(|state| *state == "queued").count(), 1, "it comes back, once");
 }
+
+#[test]
+fn a_delivered_at_most_once_job_that_a_peer_wants_queued_later_keeps_nobody_busy() {
+    let mut net = Net::cluster(2);
+    let text = net.add_job(0, "ADDJOB q hello 0 REPLICATE 1 RETRY 0");
+    assert_eq!(net.take(0, "q"), Some(text.clone()));
+    let job = JobId::parse(text.as_bytes()).expect("an ID");
+    let (header, from) = (net.nodes[1].engine.header(), net.nodes[1].ip);
+    let notice = Notice::Enqueue { delay: Span32::new(Millis(2_000)) };
+    net.inject(0, from, &header, Message::Notice { job, notice });
+    net.skip(Millis(3_000));
+    let engine = &mut net.nodes[0].engine;
+    for _ in 0..20 {
+        engine.advance(net.now, &mut disque::engine::Effects::new());
+    }
+    assert!(engine.next_deadline().is_some_and(|at| at > net.now), "there is nothing more to do now");
+    assert_eq!(net.take(0, "q"), None);
+}
