@@ -24,9 +24,8 @@ fn receiver() -> Engine {
     )
 }
 
-/// Hands a recorded frame to a node; the names of the messages that go back on its link, and how many handshakes
-/// there are then. Nothing else may happen.
-fn react(engine: &mut Engine, name: &str) -> (Vec<&'static str>, u64) {
+/// Hands a recorded frame to a node, as if it came on the prober's link; what the node wants done.
+fn receive(engine: &mut Engine, name: &str) -> Effects {
     let mut reader = FrameReader::new(MAX_FRAME_LEN);
     let bytes = frame(name);
     reader.feed(&bytes);
@@ -41,6 +40,13 @@ fn react(engine: &mut Engine, name: &str) -> (Vec<&'static str>, u64) {
         }
     }
     assert_eq!(engine.audit(), Ok(()), "{name}");
+    effects
+}
+
+/// Hands a recorded frame to a node; the names of the messages that go back on its link, and how many handshakes
+/// there are then. Nothing else may happen.
+fn react(engine: &mut Engine, name: &str) -> (Vec<&'static str>, u64) {
+    let effects = receive(engine, name);
     let mut answers = Vec::new();
     for effect in effects.iter() {
         match effect {
@@ -87,20 +93,7 @@ fn probes_about_membership_get_the_documented_reaction_or_a_better_one() {
 
 /// Hands a recorded frame to a node that has a link to the prober; what it says on that link.
 fn say(engine: &mut Engine, name: &str) -> Vec<String> {
-    let mut reader = FrameReader::new(MAX_FRAME_LEN);
-    let bytes = frame(name);
-    reader.feed(&bytes);
-    let mut effects = Effects::new();
-    if let Ok(Some(frame)) = reader.next_frame()
-        && let Ok((header, messages)) = decode(frame, NOW)
-    {
-        let from = "127.0.0.1".parse().expect("an address");
-        let via = Via::Peer { link: PeerLinkId(7), from, to: from };
-        for message in messages.flatten() {
-            engine.step(NOW, Input::Message { via, header: &header, message }, &mut effects);
-        }
-    }
-    assert_eq!(engine.audit(), Ok(()), "{name}");
+    let effects = receive(engine, name);
     let said = effects.iter().filter_map(|effect| match effect {
         Effect::Send { message, .. } => Some(text(&effects.message(message))),
         _ => None,
