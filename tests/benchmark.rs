@@ -192,7 +192,10 @@ fn csv_has_one_head_and_a_line_per_run() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 3, "{text}");
-    assert!(lines[0].starts_with("title,workload,peer,") && lines[2].starts_with("ping window 16,ping,null,"), "{text}");
+    assert!(
+        lines[0].starts_with("title,workload,peer,") && lines[2].starts_with("ping window 16,ping,null,"),
+        "{text}"
+    );
 }
 
 #[test]
