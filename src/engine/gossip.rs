@@ -70,6 +70,9 @@ impl Engine {
             Via::Own(_) if heartbeat == Heartbeat::Pong => self.answered(sender, header, out),
             _ => {}
         }
+        if heartbeat == Heartbeat::Meet {
+            self.member_meets_again(sender);
+        }
         self.learn_about(sender, header, out);
         self.take_gossip(sender, gossip, out);
     }

@@ -72,6 +72,9 @@ pub(super) struct Sweep {
     unverified: VecDeque<(UnixMillis, JobId)>,
 }
 
+/// How long it takes a node that sent MEET to find out who was met.
+const HANDSHAKE: Millis = Millis(500);
+
 impl Sweep {
     pub(super) fn next_deadline(&self) -> Option<UnixMillis> {
         let verify = self.unverified.front().map(|(at, _)| *at);
@@ -95,6 +98,13 @@ impl Engine {
     pub(super) fn peer_is_back(&mut self, node: NodeIndex) {
         self.sweep.next.back.insert(node);
         self.begin_sweep();
+    }
+
+    /// A member introduces itself as strangers do: it had forgotten this node, with all that this node said meanwhile.
+    pub(super) fn member_meets_again(&mut self, node: NodeIndex) {
+        self.sweep.next.back.insert(node);
+        // Before its handshake is over it would not listen.
+        self.sweep.go_on_at.get_or_insert(self.now + HANDSHAKE);
     }
 
     /// A member was forgotten: it confirms nothing any more, and its copies do not count (W11).

@@ -5,6 +5,7 @@
 mod acks;
 mod contest;
 mod copies;
+mod edges;
 mod failing;
 mod faults;
 mod federation;

@@ -15,6 +15,7 @@ mod clients;
 mod cluster;
 mod crowd;
 mod lifetime;
+mod notify;
 mod peers;
 mod pressure;
 mod protocol;
