@@ -65,12 +65,17 @@ impl Engine {
             _ => {}
         }
         let Some(sender) = self.nodes.table.find_member(&header.sender) else { return };
+        let answers_first =
+            heartbeat == Heartbeat::Pong && self.nodes.table[sender].link.is_some_and(|link| !link.answered);
         match via {
             Via::Peer { from, .. } if heartbeat != Heartbeat::Pong => self.heard(sender, header, from, out),
             Via::Own(_) if heartbeat == Heartbeat::Pong => self.answered(sender, header, out),
             _ => {}
         }
         self.learn_about(sender, header, out);
+        if answers_first && matches!(via, Via::Own(_)) {
+            self.ask_about_losses(sender, out);
+        }
         self.take_gossip(sender, gossip, out);
     }
 

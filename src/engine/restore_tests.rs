@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::effect::Effects;
 use super::input::{ClientId, Control, Input};
-use super::persist::Walk;
+use super::persist::{Hold, Persistence, Walk};
 use super::restore::Requeueing;
 use super::settings::EngineSettings;
 use super::{Engine, Seed};
@@ -208,7 +208,7 @@ fn steps_tell_nothing_unless_they_are_asked_to() {
     let flush = || Input::Request { client: ClientId(1), request: super::Request::FlushAll };
     engine.step(NOW, flush(), &mut out);
     assert_eq!(out.appended().count(), 0);
-    engine.step(NOW, Input::Control(Control::Persist(true)), &mut out);
+    engine.step(NOW, Input::Control(Control::Persist(Persistence::On)), &mut out);
     engine.step(NOW, flush(), &mut out);
-    assert_eq!((out.appended().count(), out.must_hold()), (1, true));
+    assert_eq!((out.appended().count(), out.hold()), (1, Hold::Policy));
 }

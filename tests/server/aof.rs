@@ -379,7 +379,10 @@ fn damage_in_the_middle_costs_the_damaged_job_and_the_node_starts() {
     fs::write(&path, &bytes).expect("it can be written");
     let server = start(dir.path(), "--logfile disque.log");
     let expected: Vec<String> = (0..10).filter(|n| *n != 4).map(|n| format!("body{n}")).collect();
-    assert_eq!(bodies(&server.connect().run("GETJOB COUNT 20 FROM q")), expected);
+    let mut client = server.connect();
+    assert_eq!(bodies(&client.run("GETJOB COUNT 20 FROM q")), expected);
+    assert_eq!(info(&mut client, "aof_load_damages"), "1");
+    assert_eq!(info(&mut client, "aof_load_cut_bytes"), "4096");
     let log = fs::read_to_string(dir.path().join("disque.log")).expect("it is text");
     assert!(log.contains("the append-only file is damaged") && log.contains("short read"), "{log}");
     let now = fs::read(&path).expect("it is there");
