@@ -58,6 +58,9 @@ impl Engine {
     pub(super) fn set_persistent(&mut self, persistence: Persistence) {
         let on = persistence != Persistence::Off;
         self.persist = Persist { on, lasting: persistence == Persistence::On, ..Persist::default() };
+        if on {
+            self.persist.log.add(&Record::Slots { key: self.jobs.key() }, Hold::No);
+        }
     }
 
     /// Whether what is promised to be on the disk will be.
@@ -193,7 +196,10 @@ impl Engine {
     /// told by the steps that change it.
     pub fn walk(&self, walk: Walk, slots: usize, mut show: impl FnMut(&Record<'_>)) -> Walk {
         match walk {
-            Walk::Start => self.walk(Walk::Jobs(0), slots, show),
+            Walk::Start => {
+                show(&Record::Slots { key: self.jobs.key() });
+                self.walk(Walk::Jobs(0), slots, show)
+            }
             Walk::Jobs(cursor) => {
                 let mut nodes = Vec::new();
                 let next = self.jobs.scan(cursor, slots, |_, job| {

@@ -14,6 +14,7 @@
 
 use super::Engine;
 use super::job::{Job, JobFlags, JobIndex, NameId};
+use super::job_table::Place;
 use super::request::{JobState, PauseState};
 use crate::aof::{Acked, JobRecord, Record, Standing};
 use crate::types::{Body, Ctime, JobId, Millis, NodeId, NodeIndex, NodeSet, UnixMillis};
@@ -81,6 +82,7 @@ impl Engine {
                 self.restoring = Restoring::default();
                 self.flush_jobs();
             }
+            Record::Slots { key } => self.jobs.adopt_key(key),
             Record::End { .. } => {}
         }
     }
@@ -93,7 +95,8 @@ impl Engine {
             }
             return;
         }
-        if image.id.is_from(&self.nodes.me()) {
+        let own = image.id.is_from(&self.nodes.me());
+        if own {
             self.last_ctime = self.last_ctime.max(image.ctime);
         }
         let name = self.restored_queue(&image.queue);
@@ -112,7 +115,8 @@ impl Engine {
             flags: JobFlags::from_wire(image.flags),
             ..Job::new(image.id, image.ctime, name, image.body.into_body())
         };
-        match self.jobs.try_insert(job) {
+        let place = if own { Place::Named } else { Place::Any };
+        match self.jobs.try_insert(job, place) {
             Ok(index) => {
                 self.account_for(index);
                 self.restoring.set_queued(index, queued);
