@@ -54,10 +54,10 @@ fn notice(number: u8) -> Message<'static> {
     Message::Notice { job: job_id(number), notice: Notice::GotJob }
 }
 
-/// A writer for a peer that announced all that ours does.
+/// A writer for a peer that announced all that there is.
 fn writer() -> FrameWriter {
     let mut writer = FrameWriter::new();
-    writer.set_features(Some(Features::OURS));
+    writer.set_features(Some(Features::ALL));
     writer
 }
 
@@ -341,7 +341,7 @@ fn a_batch_is_laid_out_as_documented() {
     expected.extend_from_slice(&[7; 20]);
     assert_eq!(frame[BODY..], expected);
     assert_eq!(frame[12..14], [0, 16]);
-    assert_eq!(frame[102..110], *b"DqF1\0\0\0\x03");
+    assert_eq!(frame[102..110], *b"DqF1\0\0\0\x07");
 }
 
 fn sealed_frames() -> Vec<Vec<u8>> {
@@ -457,7 +457,7 @@ proptest! {
         sizes in vec(1_usize..900, 1..20),
         turns in vec(any::<bool>(), 30),
     ) {
-        let header = Header { features: Some(Features::OURS), ..header };
+        let header = Header { features: Some(Features::ALL), ..header };
         let (mut writer, mut stream) = (writer(), Vec::new());
         for (message, turn) in said.iter().zip(turns) {
             prop_assert!(writer.push(&header, message, now));

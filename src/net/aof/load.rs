@@ -90,7 +90,8 @@ impl Load {
         if summary.damage_count > 0 {
             tracing::error!(
                 places = summary.damage_count,
-                "jobs of this node may be missing; other nodes are asked for those of which they hold copies"
+                "jobs of this node may be missing; other nodes are asked for those of which they hold copies, and \
+                 BGREWRITEAOF writes the file anew without the damage"
             );
         }
         if summary.unknown > 0 {
