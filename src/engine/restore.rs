@@ -95,8 +95,8 @@ impl Engine {
             }
             return;
         }
-        let own = image.id.is_from(&self.nodes.me());
-        if own {
+        let place = self.place_of(image.id);
+        if place == Place::Named {
             self.last_ctime = self.last_ctime.max(image.ctime);
         }
         let name = self.restored_queue(&image.queue);
@@ -115,7 +115,6 @@ impl Engine {
             flags: JobFlags::from_wire(image.flags),
             ..Job::new(image.id, image.ctime, name, image.body.into_body())
         };
-        let place = if own { Place::Named } else { Place::Any };
         match self.jobs.try_insert(job, place) {
             Ok(index) => {
                 self.account_for(index);
@@ -128,6 +127,11 @@ impl Engine {
         }
     }
 
+    /// The IDs of jobs that were added here name slots.
+    fn place_of(&self, id: JobId) -> Place {
+        if id.is_from(&self.nodes.me()) { Place::Named } else { Place::Any }
+    }
+
     /// A job comes again. Usually the later record counts: the job stood so when it was written.
     fn restore_again(&mut self, known: JobIndex, job: Job, queued: bool) {
         // In a file of RC1 the first record counts until the job is deleted, and done is done everywhere.
@@ -137,7 +141,8 @@ impl Engine {
         self.queues.retain(name);
         if !first_counts && self.jobs[known].state != JobState::Acked {
             self.drop_restored(known);
-            let index = self.jobs.insert(job);
+            let place = self.place_of(job.id);
+            let index = self.jobs.try_insert(job, place).expect("the job with its ID was just dropped");
             self.account_for(index);
             self.restoring.set_queued(index, queued);
         }
