@@ -74,7 +74,7 @@ impl Engine {
         }
         self.learn_about(sender, header, out);
         if answers_first && matches!(via, Via::Own(_)) {
-            self.ask_about_losses(sender, out);
+            self.link_can_be_used(sender, out);
         }
         self.take_gossip(sender, gossip, out);
     }

@@ -19,6 +19,9 @@ const ASKING: Millis = Millis(10 * 60 * 1000);
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     ask_until: Option<UnixMillis>,
+    /// Nodes that have asked. When the next link to one of them comes up it is told once more: what was said on the one before
+    /// may not have reached it, which was just started.
+    asked: NodeSet,
 }
 
 impl Engine {
@@ -30,9 +33,17 @@ impl Engine {
         }
     }
 
-    /// Asks one node, if there is something to ask and the node knows the question. To be called when a link to it has been
-    /// answered for the first time.
-    pub(super) fn ask_about_losses(&mut self, node: NodeIndex, out: &mut Effects) {
+    /// A link to a node has been answered for the first time: asks it, and tells it what it has asked.
+    pub(super) fn link_can_be_used(&mut self, node: NodeIndex, out: &mut Effects) {
+        if self.losses.asked.contains(node) {
+            self.losses.asked.remove(node);
+            self.peer_has_lost(node);
+        }
+        self.ask_about_losses(node, out);
+    }
+
+    /// Asks one node, if there is something to ask and the node knows the question.
+    fn ask_about_losses(&mut self, node: NodeIndex, out: &mut Effects) {
         let asks = self.losses.ask_until.is_some_and(|until| self.now < until);
         if asks && self.nodes.table.those_with(Features::LOSSES).contains(node) {
             self.send(node, Outgoing::Other(Box::new(Message::LostJobs)), out);
@@ -42,6 +53,7 @@ impl Engine {
     /// LOSTJOBS: a node has lost records.
     pub(super) fn lost_jobs(&mut self, sender: NodeIndex) {
         tracing::info!(node = %self.nodes.table.id(sender), "a node has lost records, and is told of its jobs");
+        self.losses.asked.insert(sender);
         self.peer_has_lost(sender);
     }
 

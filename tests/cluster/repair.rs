@@ -125,3 +125,19 @@ fn only_those_who_know_the_question_are_asked_and_only_for_a_while() {
     net.run(Millis(10_000));
     assert_eq!(net.delivered.get("LOSTJOBS"), Some(&2));
 }
+
+#[test]
+fn a_node_that_asks_before_there_is_a_link_to_it_is_told_later() {
+    let mut net = Net::cluster(2);
+    let job = net.add_job(1, "ADDJOB q hello 1000 REPLICATE 2 RETRY 600 DELAY 500");
+    let again = lose_everything(&mut net, 0, false);
+    let copies = |net: &mut Net| net.show(again, &job, "state").is_some();
+    // What is known without asking came with the first link.
+    net.say(again, &format!("DELJOB {job}"));
+    net.cut_link(1, again);
+    net.control(again, Control::RecordsLost);
+    net.run(Millis(100));
+    assert!(!copies(&mut net));
+    net.heal();
+    net.run_until(Millis(10_000), copies).expect("it gets its copy");
+}
