@@ -129,11 +129,9 @@ fn only_those_who_know_the_question_are_asked_and_only_for_a_while() {
 #[test]
 fn a_node_that_asks_before_there_is_a_link_to_it_is_told_later() {
     let mut net = Net::cluster(2);
-    let job = net.add_job(1, "ADDJOB q hello 1000 REPLICATE 2 RETRY 600 DELAY 500");
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 600");
     let again = lose_everything(&mut net, 0, false);
     let copies = |net: &mut Net| net.show(again, &job, "state").is_some();
-    // What is known without asking came with the first link.
-    net.say(again, &format!("DELJOB {job}"));
     net.cut_link(1, again);
     net.control(again, Control::RecordsLost);
     net.run(Millis(100));
