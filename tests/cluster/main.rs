@@ -5,6 +5,7 @@
 mod acks;
 mod contest;
 mod copies;
+mod disks;
 mod edges;
 mod failing;
 mod faults;
