@@ -51,6 +51,7 @@ mod seeds;
 mod settings;
 mod sweep;
 mod tombstones;
+mod view;
 
 use std::collections::BTreeSet;
 
@@ -76,7 +77,7 @@ pub use effect::{BodyRef, Effect, Effects, Image, Images, JobRow, Outgoing, Rows
 pub use input::{ClientId, Control, Input, LinkId, PeerLinkId, Via};
 pub use memory::{MemoryLevel, MemoryUse};
 pub use persist::Walk;
-pub use reply::{ClusterInfo, HelloNode, JobDetails, QueueDetails, Refusal, Reply};
+pub use reply::{ClusterInfo, HelloNode, JobDetails, QueueDetails, QueueFacts, Refusal, Reply};
 pub use request::{
     AddJob, ClusterRequest, GetJob, JScan, JScanReply, JobState, JobStates, PauseState, QScan, Replication,
     Request, ScanBudget, Wait,
