@@ -160,7 +160,7 @@ impl Screen {
             let style = if node.is_well { Style::new() } else { Style::new().fg(Color::Red) };
             Row::new(node.cells.clone()).style(style)
         });
-        let widths = [24, 12, 9, 9, 9, 13, 12, 18, 8, 6].map(Constraint::Max);
+        let widths = [28, 12, 9, 9, 9, 13, 12, 18, 8, 6].map(Constraint::Max);
         let header = Row::new(NODE_HEADER).style(Style::new().add_modifier(Modifier::REVERSED));
         frame.render_widget(Table::new(rows, widths).header(header), area);
     }
