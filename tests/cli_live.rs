@@ -264,7 +264,7 @@ fn top_shows_a_cluster_on_a_terminal_and_goes_at_q() {
         return;
     };
     terminal.shows("both nodes are well", |screen| screen.contains("2 of 2 nodes well  4 jobs in 2 queues"));
-    let first_queue = |screen: &str| screen.lines().nth(5).unwrap_or_default().to_owned();
+    let first_queue = |screen: &str| screen.lines().nth(6).unwrap_or_default().to_owned();
     terminal.shows("the longest queue comes first", |screen| first_queue(screen).starts_with("mail "));
     terminal.run(&["send-keys", "/", "imag", "Enter"]);
     terminal.shows("the filter holds", |screen| {

@@ -124,7 +124,7 @@ function drawOverview() {
   const { queued: inQueues, active, acked, ['wait-repl']: waiting } = now.jobs;
   el('numbers').replaceChildren(
     card('Jobs in queues', count(inQueues), `${count(now.queues)} queues`, plot([queued], 'Jobs in queues, last 5 minutes')),
-    card('Commands per second', rate(speed(points, 'commands')), `${count(now.commands)} in all`, plot([commands], 'Commands per second, last 5 minutes')),
+    card('Commands / s', rate(speed(points, 'commands')), `${count(now.commands)} in all`, plot([commands], 'Commands per second, last 5 minutes')),
     card('Other jobs', count(active + acked + waiting), `${count(active)} active, ${count(waiting)} being copied, ${count(acked)} acknowledged`),
     card('Clients', count(now.clients), `${count(now.blocked)} waiting`),
     card('Memory', bytes(now.memory.used), memory),
