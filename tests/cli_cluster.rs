@@ -202,7 +202,7 @@ fn wrong_words_exit_2_and_say_which_are_right() {
         (&["add", "a:1"], "usage: disque --cluster add NEW EXISTING\n"),
         (&["check", "a:0"], "\"0\" is not a port, which is a number from 1 to 65535\n"),
         (&["check", "a:1", "b:1"], "usage: disque --cluster check [ADDRESS]\n"),
-        (&["check", "--json"], "For more information, try '--help'.\n"),
+        (&["check", "--csv"], "For more information, try '--help'.\n"),
     ] {
         let (code, output) = cluster(words);
         assert_eq!(code, Some(2), "{words:?}: {output}");

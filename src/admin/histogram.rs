@@ -12,13 +12,14 @@ use crate::resp::Value;
 pub struct Histogram {
     counts: Box<[u64; BUCKETS]>,
     total: u64,
+    sum: u64,
     max: u64,
 }
 
 impl Histogram {
     /// An empty histogram.
     pub fn new() -> Histogram {
-        Histogram { counts: Box::new([0; BUCKETS]), total: 0, max: 0 }
+        Histogram { counts: Box::new([0; BUCKETS]), total: 0, sum: 0, max: 0 }
     }
 
     /// Counts one duration.
@@ -26,12 +27,24 @@ impl Histogram {
     pub fn record(&mut self, micros: u64) {
         self.counts[bucket_of(micros)] += 1;
         self.total += 1;
+        self.sum = self.sum.saturating_add(micros);
         self.max = self.max.max(micros);
     }
 
     /// How many durations were recorded.
     pub fn total(&self) -> u64 {
         self.total
+    }
+
+    /// All durations together, in microseconds.
+    pub fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// How many durations were shorter than `micros`, which must be a power of two that begins a bucket.
+    pub fn below(&self, micros: u64) -> u64 {
+        debug_assert!(micros.is_power_of_two() && micros >= 1 << CUT_BITS && micros.ilog2() <= TOP_BIT);
+        self.counts[..bucket_of(micros)].iter().sum()
     }
 
     /// The longest duration, exactly; 0 if there is none.
@@ -68,6 +81,7 @@ impl Histogram {
     pub fn reset(&mut self) {
         *self.counts = [0; BUCKETS];
         self.total = 0;
+        self.sum = 0;
         self.max = 0;
     }
 }

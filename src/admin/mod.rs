@@ -12,6 +12,7 @@ mod histogram;
 mod info;
 mod latency;
 mod latency_text;
+mod metrics;
 mod monitor;
 mod redact;
 mod slowlog;
@@ -27,6 +28,10 @@ pub use info::{
     Loading, MemoryFacts, ServerFacts, render,
 };
 pub use latency::{Latency, LatencyEvent};
+pub use metrics::{
+    HttpFacts, Metric, MetricKind, MetricsSource, NodeCounts, ProcessFacts, QueueMetrics, is_fit_for_label,
+    metrics, metrics_table, node_metrics, process_metrics, queue_metrics,
+};
 pub use monitor::trace_line;
 pub use redact::{REDACTED, redacted};
 pub use slowlog::{KeptArgs, Slowlog};

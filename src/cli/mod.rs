@@ -5,15 +5,17 @@
 //! URLs and the handshake are those of [`client`](crate::client).
 //!
 //! * `options`: what the user asks for. `format`: how what the server says looks.
-//! * `cluster`: what `--cluster` does.
+//! * `cluster`: what `--cluster` does. `live`: what goes on until it is stopped, as `--stat`.
 //! * `batch`: one command, or lines of commands, for scripts. `prompt`: for people.
 //!
 //! Invariant: a command is sent a second time only from the prompt, only once, and never ADDJOB.
 
 mod batch;
 mod cluster;
+mod columns;
 mod format;
 mod interrupt;
+mod live;
 mod options;
 mod output;
 mod prompt;
@@ -67,11 +69,14 @@ fn start(options: Options) -> io::Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
+    let (target_is_named, json) = (options.names_server(), options.json);
+    let cluster = |target| cluster::Cluster { target, target_is_named, patience: options.wait, json };
+    if let Some(mode) = options.mode() {
+        return live::run(cluster(target), &mode, options.manner());
+    }
     if let Some(action) = options.cluster {
         let words: Vec<_> = options.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        let cluster =
-            cluster::Cluster { target, target_is_named: options.names_server(), patience: options.wait };
-        return cluster::run(&cluster, action, &words);
+        return cluster::run(&cluster(target), action, &words);
     }
     let stdout_is_terminal = io::stdout().is_terminal();
     let colour = colour(stdout_is_terminal);

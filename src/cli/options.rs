@@ -12,9 +12,15 @@ use clap_complete::Shell;
 use super::batch::Repeat;
 use super::cluster::Action;
 use super::format::{Colour, Format};
+use super::live::{Manner, Mode};
 use crate::client::connection::{Address, DEFAULT_PORT};
 use crate::client::session::{Credentials, Protocol, Target};
 use crate::client::url::ServerUrl;
+
+/// How long `--pipe` waits for the last replies, unless said otherwise.
+const PIPE_PATIENCE: Duration = Duration::from_secs(30);
+/// Looks at a whole cluster are no more frequent than this.
+const SHORTEST_LOOK: Duration = Duration::from_millis(50);
 
 const AFTER_HELP: &str = "\
 Without a command, disque reads commands: at a prompt if standard input is a terminal, else one per line.
@@ -31,6 +37,9 @@ prompt's history instead of ~/.disque_history; empty for none), NO_COLOR, FAKETT
 #[command(name = "disque", version, after_help = AFTER_HELP, disable_help_flag = true, disable_version_flag = true)]
 #[command(override_usage = "disque [OPTIONS] [COMMAND [ARG]...]")]
 #[command(group = ArgGroup::new("form").args(["raw", "no_raw", "csv", "json"]))]
+#[command(group = ArgGroup::new("mode").args(["stat", "top", "latency", "watch", "monitor", "pipe"]).conflicts_with_all(["command", "last_from_stdin", "cluster"]))]
+#[command(group = ArgGroup::new("repeats").args(["command", "stat", "latency", "watch"]).multiple(true))]
+#[command(group = ArgGroup::new("pauses").args(["repeat", "stat", "top", "latency", "watch"]).multiple(true))]
 pub(super) struct Options {
     /// Server to connect to [default: 127.0.0.1]
     #[arg(short = 'h', long, value_name = "HOST")]
@@ -60,13 +69,13 @@ pub(super) struct Options {
     #[arg(short, long, value_name = "SECONDS", value_parser = positive_seconds)]
     timeout: Option<Duration>,
 
-    /// Send the command N times; -1 without end
-    #[arg(short, value_name = "N", allow_hyphen_values = true, requires = "command")]
+    /// Send the command, or look, N times; -1 without end
+    #[arg(short, value_name = "N", allow_hyphen_values = true, requires = "repeats")]
     #[arg(value_parser = clap::value_parser!(i64).range(-1..))]
     repeat: Option<i64>,
 
-    /// Wait so many seconds between repetitions
-    #[arg(short = 'i', value_name = "SECONDS", value_parser = seconds, requires = "repeat")]
+    /// Wait so many seconds between repetitions [default: 0; between looks 1]
+    #[arg(short = 'i', value_name = "SECONDS", value_parser = seconds, requires = "pauses")]
     interval: Option<Duration>,
 
     /// Read the last argument from standard input
@@ -95,19 +104,47 @@ pub(super) struct Options {
 
     /// Print each reply as a line of JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 
     /// Print bare values with this between the elements of an array [default: a newline]
     #[arg(short, value_name = "DELIM", allow_hyphen_values = true, conflicts_with_all = ["no_raw", "csv", "json"])]
     delimiter: Option<OsString>,
 
     /// Work on a cluster: ACTION takes the words that follow
-    #[arg(long, value_name = "ACTION", value_enum, conflicts_with_all = ["form", "delimiter", "repeat", "last_from_stdin"])]
+    #[arg(long, value_name = "ACTION", value_enum, conflicts_with_all = ["raw", "no_raw", "csv", "delimiter", "repeat", "last_from_stdin"])]
     pub(super) cluster: Option<Action>,
 
     /// Give up waiting for the nodes after so many seconds [default: 60; drain and remove wait for jobs without end]
     #[arg(long, value_name = "SECONDS", value_parser = positive_seconds, requires = "cluster")]
     pub(super) wait: Option<Duration>,
+
+    /// Show rates of all nodes and queues again and again
+    #[arg(long, conflicts_with_all = ["raw", "no_raw", "csv", "delimiter"])]
+    stat: bool,
+
+    /// Show all nodes and queues on the whole screen, with sorting and a filter
+    #[arg(long, conflicts_with_all = ["form", "delimiter", "repeat"])]
+    top: bool,
+
+    /// Show a queue on all nodes again and again
+    #[arg(long, value_name = "QUEUE", conflicts_with_all = ["raw", "no_raw", "csv", "delimiter"])]
+    watch: Option<OsString>,
+
+    /// Measure how long PING takes, until Ctrl-C or for -r reports
+    #[arg(long, conflicts_with_all = ["raw", "no_raw", "csv", "delimiter"])]
+    latency: bool,
+
+    /// Show what all clients do, across losses of the connection
+    #[arg(long, conflicts_with_all = ["form", "delimiter", "repeat"])]
+    monitor: bool,
+
+    /// Send standard input as it is, lines or protocol, and count the replies: for many commands
+    #[arg(long, conflicts_with_all = ["form", "delimiter", "repeat"])]
+    pipe: bool,
+
+    /// Give up waiting for the last replies of --pipe after so many seconds; 0 never does [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "pipe", conflicts_with = "command")]
+    pipe_timeout: Option<Duration>,
 
     /// Print the man page, or completions for a shell
     #[arg(long, value_name = "WHAT", value_enum, exclusive = true)]
@@ -172,6 +209,29 @@ impl Options {
             }
             _ => None,
         }
+    }
+
+    /// What is to go on until it is stopped, if anything.
+    pub(super) fn mode(&self) -> Option<Mode> {
+        match self {
+            Options { stat: true, .. } => Some(Mode::Stat),
+            Options { top: true, .. } => Some(Mode::Top),
+            Options { latency: true, .. } => Some(Mode::Latency),
+            Options { monitor: true, .. } => Some(Mode::Monitor),
+            Options { pipe: true, .. } => {
+                let patience = self.pipe_timeout.unwrap_or(PIPE_PATIENCE);
+                Some(Mode::Pipe { patience: Some(patience).filter(|patience| !patience.is_zero()) })
+            }
+            Options { watch: Some(queue), .. } => Some(Mode::Watch(queue.clone().into_vec())),
+            _ => None,
+        }
+    }
+
+    /// How often a mode looks, and in which form it prints.
+    pub(super) fn manner(&self) -> Manner {
+        let times = self.repeat.and_then(|times| u64::try_from(times).ok());
+        let interval = self.interval.map(|interval| interval.max(SHORTEST_LOOK));
+        Manner { times, interval, json: self.json }
     }
 
     /// How often to send the command.
@@ -288,6 +348,30 @@ mod tests {
         assert!(refused("disque -r 3"), "nothing to repeat");
         assert!(refused("disque -i 1 PING"), "no repetition to pause in");
         assert!(refused("disque -r 2 -i -1 PING"));
+    }
+
+    #[test]
+    fn modes_take_no_command_and_have_a_rhythm_of_their_own() {
+        assert_eq!(parsed("disque --stat -i 2 -r 3").mode(), Some(Mode::Stat));
+        let manner = parsed("disque --watch q -i 0 --json").manner();
+        assert_eq!((manner.times, manner.interval, manner.json), (None, Some(SHORTEST_LOOK), true));
+        assert_eq!(parsed("disque --watch q").mode(), Some(Mode::Watch(b"q".to_vec())));
+        let pipe = |line: &str| parsed(line).mode();
+        assert_eq!(pipe("disque --pipe"), Some(Mode::Pipe { patience: Some(PIPE_PATIENCE) }));
+        assert_eq!(pipe("disque --pipe --pipe-timeout 0"), Some(Mode::Pipe { patience: None }));
+        assert_eq!(parsed("disque PING").mode(), None);
+        for line in [
+            "disque --stat PING",
+            "disque --stat --latency",
+            "disque --stat --cluster info",
+            "disque --stat --csv",
+            "disque --pipe -r 2",
+            "disque --monitor --json",
+            "disque --pipe-timeout 3 PING",
+            "disque --watch",
+        ] {
+            assert!(refused(line), "{line}");
+        }
     }
 
     #[test]

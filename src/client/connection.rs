@@ -84,6 +84,22 @@ enum Stream {
     Unix(UnixStream),
 }
 
+impl Stream {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.write_all(bytes),
+            Stream::Unix(stream) => stream.write_all(bytes),
+        }
+    }
+
+    fn try_clone(&self) -> io::Result<Stream> {
+        Ok(match self {
+            Stream::Tcp(stream) => Stream::Tcp(stream.try_clone()?),
+            Stream::Unix(stream) => Stream::Unix(stream.try_clone()?),
+        })
+    }
+}
+
 impl Connection {
     /// Connects. `timeout` bounds each TCP attempt; without it the system decides when to give up.
     pub(crate) fn open(address: &Address, timeout: Option<Duration>) -> io::Result<Connection> {
@@ -96,11 +112,7 @@ impl Connection {
 
     /// Sends one request.
     pub(crate) fn send<Word: AsRef<[u8]>>(&mut self, args: &[Word]) -> Result<(), Lost> {
-        let wire = resp::encode_request(args);
-        Ok(match &mut self.stream {
-            Stream::Tcp(stream) => stream.write_all(&wire),
-            Stream::Unix(stream) => stream.write_all(&wire),
-        }?)
+        Ok(self.stream.write_all(&resp::encode_request(args))?)
     }
 
     /// Waits for the next reply, as long as it takes. Pushes answer nothing and are passed over.
@@ -141,6 +153,17 @@ impl Connection {
         }
     }
 
+    /// Sends these requests at once; one reply comes for each.
+    pub(crate) fn send_many<Word: AsRef<[u8]>>(&mut self, requests: &[Vec<Word>]) -> Result<(), Lost> {
+        let wire: Vec<u8> = requests.iter().flat_map(|request| resp::encode_request(request)).collect();
+        Ok(self.stream.write_all(&wire)?)
+    }
+
+    /// A handle with which another thread sends bytes, while replies are read here.
+    pub(crate) fn writer(&self) -> io::Result<Writer> {
+        self.stream.try_clone().map(Writer)
+    }
+
     /// Bounds each following write.
     pub(crate) fn limit_writes(&self, timeout: Duration) -> io::Result<()> {
         match &self.stream {
@@ -173,10 +196,7 @@ impl Connection {
 
     /// A handle with which another thread ends a wait for a reply.
     pub(crate) fn breaker(&self) -> io::Result<Breaker> {
-        Ok(Breaker(match &self.stream {
-            Stream::Tcp(stream) => Stream::Tcp(stream.try_clone()?),
-            Stream::Unix(stream) => Stream::Unix(stream.try_clone()?),
-        }))
+        self.stream.try_clone().map(Breaker)
     }
 
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
@@ -207,6 +227,16 @@ impl Connection {
             0 => Err(Lost::Closed),
             _ => Ok(()),
         }
+    }
+}
+
+/// Sends on a [`Connection`] whose replies another thread reads.
+pub(crate) struct Writer(Stream);
+
+impl Writer {
+    /// Sends bytes that are requests, or parts of them.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::connection::{Address, Breaker, Connection, Lost, reason};
+use super::connection::{Address, Breaker, Connection, Lost, Writer, reason};
 
 use crate::resp::Reply;
 
@@ -190,6 +190,47 @@ impl Session {
             None => Err(Lost::Closed),
         };
         if outcome.is_err() {
+            self.connection = None;
+        }
+        outcome
+    }
+
+    /// Sends commands at once and waits so long for all replies. After an error the session is no longer connected.
+    pub(crate) fn ask_many<Word: AsRef<[u8]>>(
+        &mut self,
+        requests: &[Vec<Word>],
+        limit: Duration,
+    ) -> Result<Vec<Reply>, Lost> {
+        let deadline = Instant::now() + limit;
+        let outcome = match &mut self.connection {
+            Some(connection) => (|| {
+                connection.limit_writes(limit)?;
+                connection.send_many(requests)?;
+                requests.iter().map(|_| connection.receive_by(deadline)).collect()
+            })(),
+            None => Err(Lost::Closed),
+        };
+        if outcome.is_err() {
+            self.connection = None;
+        }
+        outcome
+    }
+
+    /// A handle with which another thread sends commands, whose replies are read by `next_reply_within`.
+    pub(crate) fn writer(&self) -> io::Result<Writer> {
+        match &self.connection {
+            Some(connection) => connection.writer(),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Waits so long for one more reply. After an error other than [`Lost::TimedOut`] the session is no longer
+    /// connected; after that one the reply may still come.
+    pub(crate) fn next_reply_within(&mut self, limit: Duration) -> Result<Reply, Lost> {
+        let deadline = Instant::now() + limit;
+        let outcome =
+            self.connection.as_mut().map_or(Err(Lost::Closed), |connection| connection.receive_by(deadline));
+        if !matches!(outcome, Ok(_) | Err(Lost::TimedOut)) {
             self.connection = None;
         }
         outcome

@@ -44,6 +44,11 @@ const ORDER: [Parameter; Parameter::ALL.len()] = [
     Parameter::ClusterAnnouncePort,
     Parameter::ClusterAnnounceBusPort,
     Parameter::ClusterLinkSendbufLimit,
+    Parameter::LogFormat,
+    Parameter::HttpPort,
+    Parameter::HttpBind,
+    Parameter::HttpPage,
+    Parameter::HttpMetricsQueues,
 ];
 
 /// What stands for the password in answers to patterns.
@@ -158,6 +163,11 @@ mod tests {
             ("cluster-announce-port", "0"),
             ("cluster-announce-bus-port", "0"),
             ("cluster-link-sendbuf-limit", "268435456"),
+            ("log-format", "plain"),
+            ("http-port", "0"),
+            ("http-bind", "127.0.0.1"),
+            ("http-page", "no"),
+            ("http-metrics-queues", "1000"),
         ]);
         assert_eq!(get(&Config::default(), "*"), expected);
         for parameter in Parameter::ALL {

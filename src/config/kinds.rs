@@ -48,6 +48,17 @@ pub enum LogLevel {
 one_of!(LogLevel, "one of debug, verbose, notice, warning",
     "debug" => Debug, "verbose" => Verbose, "notice" => Notice, "warning" => Warning);
 
+/// What a line of the log looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Time, level, text and fields, for people.
+    Plain,
+    /// An object of JSON.
+    Json,
+}
+
+one_of!(LogFormat, "one of plain, json", "plain" => Plain, "json" => Json);
+
 /// When the append-only file is forced to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
@@ -335,6 +346,11 @@ pub struct BindAddresses(Vec<IpAddr>);
 const MAX_BIND_ADDRESSES: usize = 16;
 
 impl BindAddresses {
+    /// The machine itself only.
+    pub(super) fn loopback() -> BindAddresses {
+        BindAddresses(vec![IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)])
+    }
+
     /// The addresses, as they were given. Empty: all addresses, IPv4 and IPv6.
     pub fn addresses(&self) -> &[IpAddr] {
         &self.0
@@ -363,7 +379,8 @@ impl Value for BindAddresses {
     }
 
     fn write(&self) -> Option<Vec<u8>> {
-        if self.0.is_empty() { None } else { Some(self.show()) }
+        // Not no line: all addresses are not the default of every parameter.
+        Some(if self.0.is_empty() { quote(b"") } else { self.show() })
     }
 }
 

@@ -36,8 +36,8 @@ mod words;
 
 pub use error::{ConfigError, Place, Problem, SetError, Source, Warning};
 pub use kinds::{
-    BindAddresses, Directory, FileMode, FileName, FilePath, Fsync, Hertz, KeepAlive, LogLevel, OutputLimit,
-    Password, SlowerThan,
+    BindAddresses, Directory, FileMode, FileName, FilePath, Fsync, Hertz, KeepAlive, LogFormat, LogLevel,
+    OutputLimit, Password, SlowerThan,
 };
 pub use load::{Loaded, ReadSource, RenamedCommand, StartAction, load};
 pub use manual::manual;

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::kinds::{
-    BindAddresses, Directory, FileMode, FileName, FilePath, Fsync, Hertz, KeepAlive, LogLevel, OutputLimit,
-    Password, SlowerThan,
+    BindAddresses, Directory, FileMode, FileName, FilePath, Fsync, Hertz, KeepAlive, LogFormat, LogLevel,
+    OutputLimit, Password, SlowerThan,
 };
 use super::seeds::{AnnouncedIp, Seeds};
 use super::table::{Change, ParameterSet, Section, parameters};
@@ -74,19 +74,44 @@ parameters! {
         RequirePass = "requirepass", requirepass: Password = Password::NONE, AtRunTime;
     }
 
+    "Metrics, health and web page" {
+        /// The port of HTTP: /metrics for Prometheus, /health/live and /health/ready; 0 serves no HTTP.
+        /// The names of the metrics are in docs/metrics.md, a dashboard and alerts in utils/monitoring. With
+        /// requirepass, all but /health asks for the password: HTTP basic with any user, or as bearer token. It is
+        /// not encrypted.
+        HttpPort = "http-port", http_port: u16 = 0, AtStart;
+
+        /// The addresses on which http-port is served, 1 to 16 of them, separated by blanks; "" means all.
+        /// Prometheus, and what asks for the health in a container, come from elsewhere: name the address they reach.
+        HttpBind = "http-bind", http_bind: BindAddresses = BindAddresses::loopback(), AtStart;
+
+        /// Serve a web page on http-port too, at /, with nodes, queues and waiting jobs.
+        /// It shows bodies of jobs and can pause queues, and nothing else. Without requirepass it is only given to
+        /// those who ask for it by an IP address or as localhost, lest pages of others can read it.
+        HttpPage = "http-page", http_page: bool = false, AtRunTime;
+
+        /// How many queues /metrics tells about one by one; the others are told of in one sum.
+        /// Those count that have had most jobs. Each queue costs Prometheus seven time series.
+        HttpMetricsQueues = "http-metrics-queues", http_metrics_queues: u32 = 1000, AtRunTime, in 0..=100_000;
+    }
+
     "Process, files and log" {
         /// The working directory; relative names of files, logfile too, start from it.
         /// Give each node its own: nodes.conf, which holds the node's identity, is kept there. A relative
         /// include is looked for in the directory that was set above it.
         Dir = "dir", dir: Directory = Directory::new(Path::new(".")), AtRunTime;
 
-        /// The file to append the log to; the empty string logs to the standard output.
-        /// Under systemd or in a container leave it empty: what collects the output keeps and rotates it.
+        /// The file to append the log to; the empty string logs to the standard output, /dev/stderr to the other.
+        /// Under systemd or in a container leave it empty: what collects the output keeps and rotates it. A file is
+        /// opened again on SIGHUP, so logrotate moves it away and then sends that signal (postrotate).
         LogFile = "logfile", logfile: Option<PathBuf> = None, AtStart;
 
         /// How much to log: debug, verbose, notice or warning.
         /// Notice suits production. Debug writes about single jobs, which costs speed and disk.
         LogLevel = "loglevel", loglevel: LogLevel = LogLevel::Notice, AtRunTime;
+
+        /// How a line of the log looks: plain for people, or json, an object per line.
+        LogFormat = "log-format", log_format: LogFormat = LogFormat::Plain, AtStart;
 
         /// A file to write the process ID to; the empty string writes none.
         /// Only needed by tools that find the process by it. Systemd does not.

@@ -5,7 +5,7 @@ use super::job::Job;
 use super::reply::{JobDetails, QueueDetails, Reply};
 use super::request::JobState;
 use super::{Engine, requeue};
-use crate::types::{JobId, NodeId, NodeSet};
+use crate::types::{JobId, Millis, NodeId, NodeSet};
 
 impl Engine {
     pub(super) fn show(&self, id: Option<JobId>) -> Reply {
@@ -85,6 +85,7 @@ impl Engine {
             jobs_in: queue.jobs_in,
             jobs_out: queue.jobs_out,
             pause: queue.pause,
+            oldest: self.oldest_in(queue).map_or(Millis(0), |created| self.now.since(created)),
         }))
     }
 }

@@ -365,7 +365,7 @@ impl Engine {
     }
 
     /// The node table as CLUSTER NODES shows it.
-    fn nodes_shown(&self) -> NodesConf {
+    pub(super) fn nodes_shown(&self) -> NodesConf {
         let members = self.nodes.table.members();
         let members = members.iter().map(|node| self.nodes.table[node].line());
         let handshakes = self.nodes.handshakes.iter().map(|handshake| NodeLine {

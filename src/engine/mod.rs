@@ -52,6 +52,7 @@ mod seeds;
 mod settings;
 mod sweep;
 mod tombstones;
+mod view;
 
 use std::collections::BTreeSet;
 
@@ -78,7 +79,7 @@ pub use effect::{BodyRef, Effect, Effects, Image, Images, JobRow, Outgoing, Rows
 pub use input::{ClientId, Control, Input, LinkId, PeerLinkId, Via};
 pub use memory::{MemoryLevel, MemoryUse};
 pub use persist::{Hold, Persistence, Walk};
-pub use reply::{ClusterInfo, HelloNode, JobDetails, QueueDetails, Refusal, Reply};
+pub use reply::{ClusterInfo, HelloNode, JobDetails, QueueDetails, QueueFacts, Refusal, Reply};
 pub use request::{
     AddJob, ClusterRequest, GetJob, JScan, JScanReply, JobState, JobStates, PauseState, QScan, Replication,
     Request, ScanBudget, Wait,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::effect::Rows;
 use super::request::{JobState, PauseState};
 use crate::bus::NodesConf;
-use crate::types::{Body, Ctime, JobId, Millis, NodeId};
+use crate::types::{Body, Ctime, JobId, Millis, NodeId, UnixMillis};
 
 /// The answer to one request.
 #[derive(Debug)]
@@ -131,6 +131,27 @@ pub struct QueueDetails {
     pub jobs_in: u64,
     /// Jobs handed out so far.
     pub jobs_out: u64,
+    /// Which ways are closed.
+    pub pause: PauseState,
+    /// Time since the first job in it was created; zero without jobs.
+    pub oldest: Millis,
+}
+
+/// What is told about each of many queues, without being asked for one by one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueFacts {
+    /// Its name.
+    pub name: Box<[u8]>,
+    /// Jobs queued here.
+    pub len: u64,
+    /// Clients waiting for a job.
+    pub blocked: u32,
+    /// Jobs queued so far, for any reason.
+    pub jobs_in: u64,
+    /// Jobs handed out so far.
+    pub jobs_out: u64,
+    /// When the first job in it was created, if there is one.
+    pub oldest: Option<UnixMillis>,
     /// Which ways are closed.
     pub pause: PauseState,
 }

@@ -37,6 +37,8 @@ pub enum Place {
     Tcp(SocketAddr),
     /// An address and port for the other nodes.
     Bus(SocketAddr),
+    /// An address and port for HTTP.
+    Http(SocketAddr),
     /// The path of a Unix socket.
     Unix(PathBuf),
 }
@@ -47,6 +49,7 @@ impl fmt::Display for ListenError {
         match place {
             Place::Tcp(addr) => write!(f, "cannot listen on {addr}: {error}")?,
             Place::Bus(addr) => write!(f, "cannot listen on {addr}, where other nodes connect: {error}")?,
+            Place::Http(addr) => write!(f, "cannot serve HTTP on {addr}: {error}")?,
             Place::Unix(path) => write!(f, "cannot listen on {}: {error}", path.display())?,
         }
         f.write_str(match (place, error.kind()) {
@@ -56,11 +59,15 @@ impl fmt::Display for ListenError {
             (Place::Bus(_), io::ErrorKind::AddrInUse) => {
                 " (it lies 10000 above the port for clients; choose another with --cluster-port, or another --port)"
             }
+            (Place::Http(_), io::ErrorKind::AddrInUse) => " (choose another port with --http-port)",
+            (Place::Http(_), io::ErrorKind::AddrNotAvailable) => {
+                " (no interface of this machine has the address; choose others with --http-bind)"
+            }
             (Place::Tcp(_) | Place::Bus(_), io::ErrorKind::AddrNotAvailable) => {
                 " (no interface of this machine has the address; choose others with --bind)"
             }
-            (Place::Tcp(_) | Place::Bus(_), io::ErrorKind::PermissionDenied) => " (ports below 1024 need privileges)",
-            (Place::Tcp(_) | Place::Bus(_), _) => "",
+            (Place::Tcp(_) | Place::Bus(_) | Place::Http(_), io::ErrorKind::PermissionDenied) => " (ports below 1024 need privileges)",
+            (Place::Tcp(_) | Place::Bus(_) | Place::Http(_), _) => "",
             (Place::Unix(_), io::ErrorKind::AlreadyExists) => {
                 " (move it away, or choose another path with --unixsocket)"
             }
@@ -79,9 +86,35 @@ pub(crate) fn open_tcp(
     backlog: i32,
     place: fn(SocketAddr) -> Place,
 ) -> Result<Vec<TcpListener>, ListenError> {
+    let sockets = open_all(bind, port, backlog, place)?;
+    let listeners = sockets.into_iter().map(|(addr, socket)| {
+        socket.set_nonblocking(true).map_err(|error| ListenError { place: place(addr), error })?;
+        Ok(TcpListener::from_std(socket.into()))
+    });
+    listeners.collect()
+}
+
+/// The same for threads that wait, with the addresses.
+pub(crate) fn open_blocking(
+    bind: &[IpAddr],
+    port: u16,
+    place: fn(SocketAddr) -> Place,
+) -> Result<Vec<(SocketAddr, std::net::TcpListener)>, ListenError> {
+    const BACKLOG: i32 = 64;
+    let sockets = open_all(bind, port, BACKLOG, place)?;
+    Ok(sockets.into_iter().map(|(addr, socket)| (addr, socket.into())).collect())
+}
+
+fn open_all(
+    bind: &[IpAddr],
+    port: u16,
+    backlog: i32,
+    place: fn(SocketAddr) -> Place,
+) -> Result<Vec<(SocketAddr, Socket)>, ListenError> {
     let open = |ip: IpAddr| {
         let addr = SocketAddr::new(ip, port);
-        open_one(addr, backlog).map_err(|error| ListenError { place: place(addr), error })
+        let socket = open_one(addr, backlog);
+        socket.map(|socket| (addr, socket)).map_err(|error| ListenError { place: place(addr), error })
     };
     if !bind.is_empty() {
         return bind.iter().map(|ip| open(*ip)).collect();
@@ -96,16 +129,15 @@ pub(crate) fn open_tcp(
     }
 }
 
-fn open_one(addr: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+fn open_one(addr: SocketAddr, backlog: i32) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     socket.listen(backlog)?;
-    Ok(TcpListener::from_std(socket.into()))
+    Ok(socket)
 }
 
 /// Opens the Unix socket. A socket file that a dead server left is removed; any other file is not.

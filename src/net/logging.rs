@@ -1,4 +1,5 @@
-//! The log: lines of facts with fields, to a file or to standard output, with a level that may change at run time.
+//! The log: lines of facts with fields, plain or as JSON, to a file or to an output of the process, with a level that may
+//! change at run time.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -7,12 +8,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Registry, reload};
+use tracing_subscriber::{Layer as _, Registry, reload};
 
-use crate::config::LogLevel;
+use crate::config::{LogFormat, LogLevel};
 
 /// Where log lines go, and what sets their level.
 #[derive(Clone)]
@@ -23,6 +24,7 @@ pub(crate) struct LogFile {
 
 enum Target {
     Stdout,
+    Stderr,
     File(PathBuf, File),
 }
 
@@ -37,15 +39,22 @@ fn filter_of(level: LogLevel) -> LevelFilter {
 
 impl LogFile {
     /// Installs the log of this process; once per process.
-    pub(crate) fn install(path: Option<&Path>, level: LogLevel) -> io::Result<LogFile> {
+    pub(crate) fn install(path: Option<&Path>, level: LogLevel, format: LogFormat) -> io::Result<LogFile> {
         let target = match path {
             None => Target::Stdout,
+            // Not opened by their names: a socket, as systemd gives, cannot be.
+            Some(path) if path == Path::new("/dev/stdout") => Target::Stdout,
+            Some(path) if path == Path::new("/dev/stderr") => Target::Stderr,
             Some(path) => Target::File(path.to_owned(), open(path)?),
         };
         let (filter, handle) = reload::Layer::new(filter_of(level));
         let log = LogFile { target: Arc::new(Mutex::new(target)), level: handle };
-        let lines =
-            tracing_subscriber::fmt::layer().with_target(false).with_ansi(false).with_writer(log.clone());
+        let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(log.clone());
+        let lines = match format {
+            LogFormat::Plain => lines.boxed(),
+            // Flat: what collects logs looks for the fields at the top.
+            LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        };
         tracing_subscriber::registry().with(filter).with(lines).init();
         Ok(log)
     }
@@ -81,6 +90,7 @@ impl Write for LogFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match &mut *self.target.lock() {
             Target::Stdout => io::stdout().write(line),
+            Target::Stderr => io::stderr().write(line),
             Target::File(_, file) => file.write(line),
         }
     }
@@ -88,6 +98,7 @@ impl Write for LogFile {
     fn flush(&mut self) -> io::Result<()> {
         match &mut *self.target.lock() {
             Target::Stdout => io::stdout().flush(),
+            Target::Stderr => io::stderr().flush(),
             Target::File(_, file) => file.flush(),
         }
     }

@@ -10,6 +10,7 @@ mod clients;
 mod clock;
 mod dispatch;
 mod durable;
+mod http;
 mod listener;
 mod logging;
 mod nodes_file;
@@ -141,7 +142,7 @@ fn open_log(config: &Config) -> Result<LogFile, ServeError> {
     let shown = path.as_deref().unwrap_or(Path::new("")).display();
     let what =
         format!("cannot open the log file {shown} (make its directory, or choose another with --logfile)");
-    setup(what, LogFile::install(path.as_deref(), config.loglevel))
+    setup(what, LogFile::install(path.as_deref(), config.loglevel, config.log_format))
 }
 
 fn renamed_commands(loaded: &Loaded) -> Result<CommandTable, ServeError> {
@@ -218,6 +219,7 @@ fn assemble(
     let saved = nodes_file.save(&nodes);
     saved.map_err(|error| ServeError::Nodes(NodesFileError::Io(nodes_path, error)))?;
     let run_id = identity[20..].iter().map(|byte| format!("{byte:02x}")).collect();
+    let http = http::start(&config, &waker).map_err(ServeError::Listen)?;
     let load = aof::Load::open(&config, now).map_err(ServeError::Aof)?;
     let mut operator = Operator::new(&config, now, log, run_id);
     operator.config_path = config_path;
@@ -234,6 +236,7 @@ fn assemble(
         commands,
         nodes_file,
         operator,
+        http,
         load,
     })
 }
@@ -343,6 +346,9 @@ fn announce(server: &Server) {
     }
     if server.config.port != 0 {
         tracing::info!("The server is now ready to accept connections on port {}", server.config.port);
+    }
+    if server.config.http_port != 0 {
+        tracing::info!("HTTP is served on port {}", server.config.http_port);
     }
     if let Some(path) = &server.config.unixsocket {
         tracing::info!("The server is now ready to accept connections at {}", path.display());

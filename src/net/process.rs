@@ -8,9 +8,10 @@ use nix::sys::time::TimeValLike as _;
 
 use crate::types::NodeSet;
 
-/// Descriptors that are not client connections: listeners, log, node table, epoll, and two links for each other node
-/// of the largest cluster.
-const RESERVED_DESCRIPTORS: u64 = 64 + 2 * NodeSet::CAPACITY as u64;
+/// Descriptors that are not client connections: listeners, log, node table, epoll, HTTP with its listeners, and two links
+/// for each other node of the largest cluster.
+const RESERVED_DESCRIPTORS: u64 = 64 + HTTP_DESCRIPTORS + 2 * NodeSet::CAPACITY as u64;
+const HTTP_DESCRIPTORS: u64 = 48;
 
 /// Processor time in microseconds: in the system, in the program.
 pub(crate) fn cpu_micros() -> (u64, u64) {

@@ -15,6 +15,7 @@ use super::bus::{self, Bus, BusListener, Carrier, Resolver};
 use super::client::Closing;
 use super::clients::Clients;
 use super::clock::Clock;
+use super::http::Desk;
 use super::listener::Listener;
 use super::nodes_file::NodesFile;
 use super::operator::Operator;
@@ -45,6 +46,7 @@ pub(crate) struct Server {
     pub(super) nodes_file: NodesFile,
     pub(super) operator: Operator,
     pub(super) aof: Aof,
+    pub(super) http: Option<Desk>,
     pub(super) waker: Arc<Waker>,
     /// Whether other nodes can connect.
     pub(super) hears_peers: bool,
@@ -110,6 +112,7 @@ pub(crate) struct Parts {
     pub(crate) commands: CommandTable,
     pub(crate) nodes_file: NodesFile,
     pub(crate) operator: Operator,
+    pub(crate) http: Option<Desk>,
     pub(crate) load: Option<Load>,
     pub(crate) waker: Arc<Waker>,
 }
@@ -141,6 +144,7 @@ impl Server {
             nodes_file: parts.nodes_file,
             operator: parts.operator,
             aof: Aof::loading(parts.load),
+            http: parts.http,
             waker: parts.waker,
             hears_peers,
             scratch: vec![0; READ_BUFFER].into_boxed_slice(),
@@ -187,6 +191,7 @@ impl Server {
         self.end_pause();
         self.housekeeping();
         self.walk_on();
+        self.answer_questions();
         self.submit_records();
         self.flush_dirty();
         self.release_held();
@@ -194,7 +199,8 @@ impl Server {
 
     /// Not at all while there is work, else until something is due.
     fn time_to_sleep(&mut self) -> Option<Duration> {
-        if !self.clients.resume.is_empty() || self.bus.has_work() || self.aof.load.is_some() {
+        let asked = self.http.as_ref().is_some_and(Desk::is_due);
+        if asked || !self.clients.resume.is_empty() || self.bus.has_work() || self.aof.load.is_some() {
             return Some(Duration::ZERO);
         }
         let housekeeping = self.needs_housekeeping().then_some(self.next_housekeeping);
@@ -244,6 +250,7 @@ impl Server {
             Source::BusListener(offset) => self.accept_peers(offset),
             Source::Signal(offset) => self.signal(offset),
             Source::Waker => {
+                self.http.iter_mut().for_each(Desk::woken);
                 self.seeds_found();
                 self.disk_event();
             }

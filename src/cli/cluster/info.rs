@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{CellAlignment, Table, TableStyle};
+use serde_json::{Value, json};
 
 use super::node::{self, Node, short};
 use super::{Cluster, Exit, Fault};
+use crate::cli::columns::columns;
 
 const HEADER: [&str; 10] =
     ["node", "id", "flags", "version", "jobs", "queues", "memory", "clients", "blocked", "links"];
@@ -15,6 +16,15 @@ const TEXT_COLUMNS: usize = 4;
 /// Shows all nodes that a node knows. Exit code 1 if one of them cannot be reached.
 pub(super) fn info(cluster: &Cluster, address: Option<&String>) -> Result<Exit, Fault> {
     let (nodes, missing) = node::all(cluster, cluster.node(address)?);
+    if cluster.json {
+        let mut all: Vec<Value> = nodes.iter().map(object).collect();
+        all.extend(missing.iter().map(|(member, why)| {
+            json!({ "address": member.address, "id": member.id, "reachable": false, "fault": why })
+        }));
+        all.sort_by_key(|node| node["address"].to_string());
+        writeln!(io::stdout().lock(), "{}", json!({ "nodes": all }))?;
+        return Ok(if missing.is_empty() { Exit::Success } else { Exit::Refused });
+    }
     let mut rows: Vec<_> = nodes.iter().map(|node| row(node, nodes.len() + missing.len())).collect();
     for (member, _) in &missing {
         let mut cells =
@@ -23,16 +33,8 @@ pub(super) fn info(cluster: &Cluster, address: Option<&String>) -> Result<Exit, 
         rows.push(cells);
     }
     rows.sort();
-    let mut table = Table::new();
-    table.load_style(TableStyle::new()).set_header(HEADER).add_rows(rows);
-    for (n, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if n >= TEXT_COLUMNS {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
     let mut stdout = io::stdout().lock();
-    table.lines().try_for_each(|line| writeln!(stdout, "{}", line.trim_end()))?;
+    columns(&HEADER, TEXT_COLUMNS, rows).iter().try_for_each(|line| writeln!(stdout, "{line}"))?;
     Ok(if missing.is_empty() { Exit::Success } else { Exit::Refused })
 }
 
@@ -53,4 +55,22 @@ fn row(node: &Node, nodes: usize) -> Vec<String> {
         field("blocked_clients"),
         format!("{links}/{}", nodes - 1),
     ]
+}
+
+fn object(node: &Node) -> Value {
+    let flags = node.own().map_or(Vec::new(), |own| own.flags.clone());
+    json!({
+        "address": node.address().to_string(),
+        "id": node.id,
+        "reachable": true,
+        "flags": flags.into_iter().filter(|flag| flag != "myself").collect::<Vec<_>>(),
+        "version": node.field("disque_version"),
+        "jobs": node.number("registered_jobs"),
+        "queues": node.number("registered_queues"),
+        "used_memory": node.number("used_memory"),
+        "clients": node.number("connected_clients"),
+        "clients_blocked": node.number("blocked_clients"),
+        "links_up": node.others().filter(|member| member.connected).count(),
+        "nodes_known": node.others().count(),
+    })
 }

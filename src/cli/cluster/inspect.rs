@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use serde_json::json;
+
 use super::node::{self, Member, Node, short};
 use super::{Cluster, Exit, Fault};
 
@@ -17,6 +19,18 @@ pub(super) fn check(cluster: &Cluster, address: Option<&String>) -> Result<Exit,
     nodes.iter().for_each(|node| views(node, &nodes, &mut faults));
     clocks(&mut nodes, &mut faults)?;
     let mut stdout = io::stdout().lock();
+    if cluster.json {
+        let leaving = nodes.iter().filter(|node| node.own().is_some_and(|own| own.has("leaving")));
+        let found = json!({
+            "well": faults.is_empty(),
+            "nodes": nodes.len() + missing.len(),
+            "faults": faults,
+            "leaving": leaving.map(|node| node.id.clone()).collect::<Vec<_>>(),
+            "note": versions(&nodes),
+        });
+        writeln!(stdout, "{found}")?;
+        return Ok(if faults.is_empty() { Exit::Success } else { Exit::Refused });
+    }
     versions(&nodes).map_or(Ok(()), |note| writeln!(stdout, "Note: {note}"))?;
     for node in &nodes {
         if node.own().is_some_and(|own| own.has("leaving")) {

@@ -20,7 +20,7 @@ use super::Exit;
 use crate::client::connection::Address;
 use crate::client::session::Target;
 use crate::client::url::ServerUrl;
-use node::Node;
+pub(super) use node::{Node, all as all_nodes, short};
 
 /// How long nodes may take to agree, unless said otherwise: a handshake that fails is repeated within 15 s.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -83,11 +83,16 @@ pub(super) struct Cluster {
     pub(super) target_is_named: bool,
     /// How long to wait for the nodes; `None` is the default of the action.
     pub(super) patience: Option<Duration>,
+    /// Whether what is found is printed as JSON.
+    pub(super) json: bool,
 }
 
 /// Runs an action with its words.
 pub(super) fn run(cluster: &Cluster, action: Action, words: &[String]) -> io::Result<Exit> {
     let outcome = match (action, words) {
+        (action, _) if cluster.json && !matches!(action, Action::Check | Action::Info) => {
+            Err(Fault::Usage("--cluster check|info --json [ADDRESS]: the other actions print no JSON".into()))
+        }
         (Action::Create, [_, _, ..]) => change::create(cluster, words),
         (Action::Add, [new, existing]) => change::add(cluster, new, existing),
         (Action::Remove, [node]) => drain::remove(cluster, node),
@@ -106,18 +111,25 @@ pub(super) fn run(cluster: &Cluster, action: Action, words: &[String]) -> io::Re
         Err(Fault::Output(error)) => return Err(error),
         Err(fault) => fault,
     };
-    let usage = if let Fault::Usage(_) = fault { "usage: disque " } else { "" };
-    eprintln!("{usage}{fault}");
-    Ok(match fault {
-        Fault::Usage(_) => Exit::Usage,
-        Fault::Unreachable(_) => Exit::Disconnected,
-        _ => Exit::Refused,
-    })
+    Ok(fault.tell())
+}
+
+impl Fault {
+    /// Says it on standard error; what the exit code is to be.
+    pub(super) fn tell(&self) -> Exit {
+        let usage = if let Fault::Usage(_) = self { "usage: disque " } else { "" };
+        eprintln!("{usage}{self}");
+        match self {
+            Fault::Usage(_) => Exit::Usage,
+            Fault::Unreachable(_) => Exit::Disconnected,
+            _ => Exit::Refused,
+        }
+    }
 }
 
 impl Cluster {
     /// The node at an address, or at that of the connection options.
-    fn node(&self, address: Option<&String>) -> Result<Node, Fault> {
+    pub(super) fn node(&self, address: Option<&String>) -> Result<Node, Fault> {
         let address = match address {
             Some(_) if self.target_is_named => {
                 let text = "... name nodes either as words after the action or by -h, -p, -s or -u";
@@ -129,7 +141,7 @@ impl Cluster {
         self.open(address)
     }
 
-    fn open(&self, address: Address) -> Result<Node, Fault> {
+    pub(super) fn open(&self, address: Address) -> Result<Node, Fault> {
         let timeout = Some(self.target.timeout.unwrap_or(REPLY_TIMEOUT));
         Node::open(Target { address, timeout, ..self.target.clone() })
     }

@@ -12,30 +12,30 @@ use crate::resp::Reply;
 const BUS_PORT_OFFSET: u64 = 10_000;
 
 /// A node that is connected, as of its last look.
-pub(super) struct Node {
+pub(in crate::cli) struct Node {
     session: Session,
-    pub(super) id: String,
+    pub(in crate::cli) id: String,
     /// All rows of its table, its own included.
-    pub(super) members: Vec<Member>,
+    pub(in crate::cli) members: Vec<Member>,
     info: String,
 }
 
 /// A row of CLUSTER NODES.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Member {
-    pub(super) id: String,
-    pub(super) address: String,
-    pub(super) flags: Vec<String>,
-    pub(super) connected: bool,
+pub(in crate::cli) struct Member {
+    pub(in crate::cli) id: String,
+    pub(in crate::cli) address: String,
+    pub(in crate::cli) flags: Vec<String>,
+    pub(in crate::cli) connected: bool,
 }
 
 impl Member {
-    pub(super) fn has(&self, flag: &str) -> bool {
+    pub(in crate::cli) fn has(&self, flag: &str) -> bool {
         self.flags.iter().any(|known| known == flag)
     }
 
     /// Where clients reach it; `None` if the row does not know.
-    pub(super) fn dial(&self) -> Option<Address> {
+    pub(in crate::cli) fn dial(&self) -> Option<Address> {
         let (host, port) = self.address.rsplit_once(':')?;
         let port = port.parse().ok().filter(|port| *port > 0)?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -56,7 +56,7 @@ impl Node {
     }
 
     /// Asks again for everything.
-    pub(super) fn look(&mut self) -> Result<(), Fault> {
+    pub(in crate::cli) fn look(&mut self) -> Result<(), Fault> {
         self.id = self.text(&["CLUSTER", "MYID"])?;
         self.members = self.text(&["CLUSTER", "NODES"])?.lines().filter_map(member).collect();
         self.info = self.text(&["INFO"])?;
@@ -64,13 +64,46 @@ impl Node {
     }
 
     /// Where it was reached.
-    pub(super) fn address(&self) -> &Address {
+    pub(in crate::cli) fn address(&self) -> &Address {
         self.session.address()
     }
 
     /// Address and the start of the ID.
     pub(super) fn name(&self) -> String {
         format!("{} ({})", self.address(), short(&self.id))
+    }
+
+    /// All of INFO.
+    pub(in crate::cli) fn info(&self) -> &str {
+        &self.info
+    }
+
+    /// The names of its queues, at most about so many.
+    pub(in crate::cli) fn queue_names(&mut self, most: usize) -> Result<Vec<Vec<u8>>, Fault> {
+        let mut names: Vec<Vec<u8>> = Vec::new();
+        let mut cursor = "0".to_string();
+        loop {
+            let reply = self.ask(&["QSCAN", cursor.as_str(), "COUNT", &most.to_string()])?;
+            let parts = reply.elements().unwrap_or_default();
+            let (Some(next), Some(found)) = (parts.first().and_then(Reply::bytes), parts.get(1)) else {
+                return Err(self.strange("QSCAN", &reply));
+            };
+            cursor = String::from_utf8_lossy(next).into_owned();
+            names.extend(
+                found.elements().unwrap_or_default().iter().filter_map(Reply::bytes).map(<[u8]>::to_vec),
+            );
+            if cursor == "0" || names.len() >= most {
+                names.truncate(most);
+                return Ok(names);
+            }
+        }
+    }
+
+    /// What QSTAT says about each of these queues.
+    pub(in crate::cli) fn queue_stats(&mut self, names: &[Vec<u8>]) -> Result<Vec<Reply>, Fault> {
+        let requests: Vec<Vec<&[u8]>> = names.iter().map(|name| vec![b"QSTAT".as_slice(), name]).collect();
+        let replies = self.session.ask_many(&requests, REPLY_TIMEOUT);
+        replies.map_err(|lost| Fault::Unreachable(format!("connection to {} lost: {lost}", self.address())))
     }
 
     /// A field of INFO.
@@ -84,12 +117,12 @@ impl Node {
     }
 
     /// Its own row.
-    pub(super) fn own(&self) -> Option<&Member> {
+    pub(in crate::cli) fn own(&self) -> Option<&Member> {
         self.members.iter().find(|member| member.id == self.id)
     }
 
     /// The rows of members other than itself; handshakes are none yet.
-    pub(super) fn others(&self) -> impl Iterator<Item = &Member> {
+    pub(in crate::cli) fn others(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| member.id != self.id && !member.has("handshake"))
     }
 
@@ -162,7 +195,7 @@ impl Node {
 }
 
 /// A node and all others that it knows: those that can be reached, and why the rest cannot.
-pub(super) fn all(cluster: &Cluster, first: Node) -> (Vec<Node>, Vec<(Member, String)>) {
+pub(in crate::cli) fn all(cluster: &Cluster, first: Node) -> (Vec<Node>, Vec<(Member, String)>) {
     let mut nodes = vec![first];
     let mut missing: Vec<(Member, String)> = Vec::new();
     let mut next = 0;
@@ -193,7 +226,7 @@ pub(super) fn all(cluster: &Cluster, first: Node) -> (Vec<Node>, Vec<(Member, St
 }
 
 /// What people recognise an ID by.
-pub(super) fn short(id: &str) -> &str {
+pub(in crate::cli) fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }
 

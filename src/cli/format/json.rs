@@ -11,6 +11,8 @@
 //! | map; fields of SHOW and QSTAT | object, in the order sent; a name that is not UTF-8: `base64:…` |
 //! | error | `{"error": "…"}` |
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Number, Value, json};
 
 use crate::resp::Reply;
@@ -27,12 +29,7 @@ pub(super) fn write(out: &mut Vec<u8>, reply: &Reply, fields: Option<Vec<(&Reply
 
 fn value(reply: &Reply) -> Value {
     match reply {
-        Reply::Status(bytes) | Reply::Text(bytes) | Reply::Verbatim(bytes) => {
-            match std::str::from_utf8(bytes) {
-                Ok(text) => Value::from(text),
-                Err(_) => json!({ "base64": base64(bytes) }),
-            }
-        }
+        Reply::Status(bytes) | Reply::Text(bytes) | Reply::Verbatim(bytes) => text(bytes),
         // For people, who gain nothing from an exact rendering of stray bytes.
         Reply::Error(text) => json!({ "error": String::from_utf8_lossy(text) }),
         Reply::Integer(number) => Value::from(*number),
@@ -49,6 +46,14 @@ fn value(reply: &Reply) -> Value {
     }
 }
 
+/// A string of any bytes.
+pub(in crate::cli) fn text(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Value::from(text),
+        Err(_) => json!({ "base64": STANDARD.encode(bytes) }),
+    }
+}
+
 fn object<'a>(pairs: impl Iterator<Item = (&'a Reply, &'a Reply)>) -> Value {
     Value::Object(pairs.map(|(name, element)| (object_name(name), value(element))).collect::<Map<_, _>>())
 }
@@ -56,32 +61,14 @@ fn object<'a>(pairs: impl Iterator<Item = (&'a Reply, &'a Reply)>) -> Value {
 fn object_name(reply: &Reply) -> String {
     match reply.bytes().map(|bytes| (std::str::from_utf8(bytes), bytes)) {
         Some((Ok(text), _)) => text.to_string(),
-        Some((Err(_), bytes)) => format!("base64:{}", base64(bytes)),
+        Some((Err(_), bytes)) => format!("base64:{}", STANDARD.encode(bytes)),
         None => value(reply).to_string(),
     }
 }
 
-/// Standard base64 with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |n: usize| u32::from(group.get(n).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            // A group of n bytes has n + 1 digits.
-            out.push(match digit <= group.len() {
-                true => char::from(DIGITS[(bits >> (18 - 6 * digit) & 63) as usize]),
-                false => '=',
-            });
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::tests::text;
+    use super::super::tests::text as reply;
     use super::*;
 
     fn shown(reply: &Reply) -> String {
@@ -91,31 +78,16 @@ mod tests {
     }
 
     #[test]
-    fn base64_pads_as_the_standard_says() {
-        for (bytes, digits) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-        ] {
-            assert_eq!(base64(bytes.as_bytes()), digits);
-        }
-        assert_eq!(base64(b"\xff\xfe\xfd"), "//79");
-    }
-
-    #[test]
     fn text_is_kept_and_other_bytes_are_base64() {
-        assert_eq!(shown(&text("é \"q\"\n\0")), "\"é \\\"q\\\"\\n\\u0000\"\n");
+        assert_eq!(shown(&reply("é \"q\"\n\0")), "\"é \\\"q\\\"\\n\\u0000\"\n");
         assert_eq!(shown(&Reply::Text(b"\xff\xfe\xfd".to_vec())), "{\"base64\":\"//79\"}\n");
     }
 
     #[test]
     fn maps_are_objects_in_the_order_sent() {
         let map = Reply::Map(vec![
-            (text("z"), Reply::Nil),
-            (text("a"), Reply::Array(vec![Reply::Boolean(true), Reply::Double(0.5)])),
+            (reply("z"), Reply::Nil),
+            (reply("a"), Reply::Array(vec![Reply::Boolean(true), Reply::Double(0.5)])),
             (Reply::Integer(7), Reply::Error(b"ERR no".to_vec())),
             (Reply::Text(b"\xff".to_vec()), Reply::Double(f64::INFINITY)),
         ]);

@@ -5,6 +5,8 @@ mod plain;
 mod table;
 mod terminal;
 
+pub(super) use json::text as json_text;
+
 use crate::resp::Reply;
 
 /// An output format with its settings.
@@ -71,6 +73,11 @@ pub(crate) fn render(format: &Format, command: &[Vec<u8>], reply: &Reply) -> Vec
         Format::Json => json::write(&mut out, reply, name_value_pairs(command, reply)),
     }
     out
+}
+
+/// A name for a table: as it is if that is plain, quoted otherwise.
+pub(super) fn shown_name(name: &[u8]) -> String {
+    table::bare(name)
 }
 
 /// Text that was made to be read, which quoting would make unreadable.

@@ -42,7 +42,7 @@ fn write_value(out: &mut Vec<u8>, value: &Reply, colour: Colour) {
 }
 
 /// The text as it is if it consists of plain visible characters and single words' spaces, quoted otherwise.
-fn bare(text: &[u8]) -> String {
+pub(super) fn bare(text: &[u8]) -> String {
     let plain = |&byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     match std::str::from_utf8(text) {
         Ok(visible) if !text.is_empty() && text.trim_ascii() == text && text.iter().all(plain) => {

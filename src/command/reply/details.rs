@@ -42,7 +42,7 @@ fn job_fields(job: &JobDetails) -> [(&'static str, Value); 14] {
     ]
 }
 
-/// QSTAT: 10 pairs.
+/// QSTAT: the 10 pairs of RC1, and `oldest`.
 pub(super) fn queue(queue: &QueueDetails) -> Value {
     let fields = [
         ("name", bulk(&queue.name)),
@@ -55,6 +55,7 @@ pub(super) fn queue(queue: &QueueDetails) -> Value {
         ("jobs-in", count(queue.jobs_in)),
         ("jobs-out", count(queue.jobs_out)),
         ("pause", bulk(queue.pause.word().as_bytes())),
+        ("oldest", count(queue.oldest.0 / 1000)),
     ];
     Value::Array(fields.into_iter().flat_map(|(name, value)| [bulk(name.as_bytes()), value]).collect())
 }

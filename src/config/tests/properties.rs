@@ -39,10 +39,14 @@ fn value(parameter: Parameter) -> BoxedStrategy<String> {
         P::SlowlogLogSlowerThan => prop_oneof![number(0..100_000), Just("-5".to_owned())].boxed(),
         P::MaxMemory | P::AutoAofRewriteMinSize | P::ClusterLinkSendbufLimit => size().boxed(),
         P::MaxMemoryPolicy => prop_oneof!["acks", "noeviction"].boxed(),
+        P::LogFormat => prop_oneof!["plain", "JSON"].boxed(),
+        P::HttpPort => number(0..65_536),
+        P::HttpPage => yes_no(),
+        P::HttpMetricsQueues => number(0..100_001),
         P::LogLevel => prop_oneof!["debug", "verbose", "notice", "WARNING"].boxed(),
         P::AppendFsync => prop_oneof!["always", "everysec", "no"].boxed(),
         P::UnixSocketPerm => "[0-7]{1,3}".boxed(),
-        P::Bind => prop_oneof![
+        P::Bind | P::HttpBind => prop_oneof![
             Just("\"\"".to_owned()),
             prop::collection::vec(any::<std::net::IpAddr>(), 1..=16).prop_map(|all| all
                 .iter()

@@ -50,6 +50,7 @@ impl Server {
         let tell_engine = engine != self.config.engine();
         self.config = changed;
         self.operator.configure(&self.config);
+        self.http.iter().for_each(|desk| desk.configure(&self.config));
         self.change_sync_policy();
         if tell_engine {
             self.step(Input::Control(Control::Settings(engine)), u32::MAX);

@@ -171,7 +171,7 @@ const NOAUTH_HELLO: &[u8] = b"NOAUTH HELLO must be called with the client alread
     version at the same time";
 
 /// Compares whole secrets in a time that depends on the length of what was sent only.
-fn is_same_secret(given: &[u8], expected: &[u8]) -> bool {
+pub(in crate::net) fn is_same_secret(given: &[u8], expected: &[u8]) -> bool {
     let same_len = given.len() == expected.len();
     let differing = given.iter().enumerate().fold(0, |differing, (i, byte)| {
         differing | (byte ^ expected.get(i % expected.len().max(1)).copied().unwrap_or(0))

@@ -63,7 +63,7 @@ impl Server {
     }
 
     /// Everything that is a number or a reference to the operator's books.
-    fn counts(&self) -> InfoSource<'_> {
+    pub(in crate::net) fn counts(&self) -> InfoSource<'_> {
         let (sys_micros, user_micros) = process::cpu_micros();
         let names: Vec<&str> = COMMANDS.iter().map(|spec| spec.name).collect();
         let counts = self.engine.job_counts();

@@ -6,6 +6,8 @@ mod connection;
 mod debug;
 mod facts;
 
+pub(super) use connection::is_same_secret;
+
 use super::client::Closing;
 use super::server::{Ending, Server};
 use crate::command::{CommandError, ShellCommand, command_reply};
