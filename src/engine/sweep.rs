@@ -203,12 +203,19 @@ impl Engine {
     /// Does for one job what the events ask for.
     fn attend_to(&mut self, index: JobIndex, events: Events, out: &mut Effects) {
         let job = &mut self.jobs[index];
+        let (id, before) = (job.id, job.delivered);
         job.delivered = job.delivered.without(events.forgotten);
         job.confirmed = job.confirmed.without(events.forgotten);
         let back = job.delivered.intersection(events.back);
         match job.state {
             JobState::WaitReplication => {}
-            JobState::Acked => self.collect(index, out),
+            JobState::Acked => {
+                if self.jobs[index].delivered != before {
+                    // The forgotten node may be back before long, under whatever name, with its copy.
+                    self.tombstones.insert(id, self.now);
+                }
+                self.collect(index, out);
+            }
             JobState::Active if !back.is_empty() => {
                 self.tell_where_it_is(index, back, out);
                 self.repair(index, out);
