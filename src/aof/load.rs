@@ -288,6 +288,9 @@ impl<L: FileLayer> Loader<L> {
         let last = self.chain.logs.last().copied();
         let header =
             self.summary.header.filter(|header| header.kind == FileKind::Log && Some(header.number) == last);
+        // A process that was killed leaves what the system has and the disk may not have. From here on it is told to
+        // others, so it must be safe first; only then may older files go.
+        sync_all(&mut self.layer, &self.files)?;
         let mut rewriter = Rewriter::new(self.layer, self.names.clone(), &self.chain);
         rewriter.tidy_leftovers(&self.chain);
         let (log, salt) = match (last, header) {
@@ -343,6 +346,17 @@ fn cut<L: FileLayer>(layer: &mut L, tail: &Damage) -> Result<(), LoadError> {
     uninterrupted(|| layer.truncate(&file, tail.at))
         .and_then(|()| uninterrupted(|| layer.sync(&file)))
         .map_err(|error| io_error(name, "truncate", &error))
+}
+
+fn sync_all<L: FileLayer>(layer: &mut L, files: &[String]) -> Result<(), LoadError> {
+    for name in files {
+        let file = uninterrupted(|| layer.open(name)).map_err(|error| io_error(name, "open", &error))?;
+        uninterrupted(|| layer.sync(&file)).map_err(|error| io_error(name, "fsync", &error))?;
+    }
+    if files.is_empty() {
+        return Ok(());
+    }
+    uninterrupted(|| layer.sync_dir()).map_err(|error| io_error("", "fsync of the directory", &error))
 }
 
 fn size<L: FileLayer>(layer: &mut L, name: &str) -> Result<u64, LoadError> {

@@ -93,6 +93,18 @@ pub enum Outgoing {
     Other(Box<Message<'static>>),
 }
 
+impl Outgoing {
+    /// Whether it tells another node that something is stored here, or hands it what must not be here any more: then
+    /// it must not leave before what the step appends is as safe as the operator wants it.
+    pub fn is_promise(&self) -> bool {
+        match self {
+            Outgoing::Notice { notice, .. } => matches!(notice, Notice::GotJob | Notice::GotAck { .. }),
+            Outgoing::YourJobs { .. } => true,
+            Outgoing::ReplJob { .. } | Outgoing::SyncJob { .. } | Outgoing::Other(_) => false,
+        }
+    }
+}
+
 /// A job in the effects, as it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Image(u32);

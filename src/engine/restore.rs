@@ -3,7 +3,8 @@
 //! Records come one by one; nothing is queued and no timer is set before all have come, since a later record may say
 //! that it was otherwise. Then the jobs that were queued go back to their queues if nobody else can have them:
 //!
-//! * a job of which this node holds the only copy, and which was queued and not delivered, is queued again at once;
+//! * a job of which this node holds the only copy, and which was queued and not delivered, is queued again at once; so is
+//!   one that may be delivered only once, since it is queued at one node at a time;
 //! * other holders may have queued or delivered the others meanwhile: they wait until their time, and the nodes agree
 //!   on who queues them (job-lifecycle.md 8);
 //! * files of RC1 do not say whether a queued job was delivered, so it waits for its whole retry period;
@@ -278,7 +279,10 @@ impl Engine {
         if job.requeue_at != JobRecord::DUE_UNKNOWN {
             // Other holders must have time to say that they have it.
             let earliest = if job.is_shared() { self.now + MEETING_TIME + jitter } else { self.now };
-            return job.requeue_at.max(earliest);
+            // A wall clock that was set back must not postpone a job: it waits no longer than when it was new.
+            let latest = self.now + Millis(job.delay.millis().0 + job.retry.millis().0) + jitter;
+            let due = if job.requeue_at.is_never() { job.requeue_at } else { job.requeue_at.min(latest) };
+            return due.max(earliest);
         }
         // RC1 does not say, but a delay counts from the creation. Copies leave the first queueing to the creator.
         let mine = job.id.is_from(&self.nodes.me());
@@ -299,5 +303,8 @@ fn may_be_queued(job: &Job, requeueing: Requeueing) -> bool {
         return false;
     }
     let known = job.requeue_at != JobRecord::DUE_UNKNOWN;
-    requeueing == Requeueing::All || (known && job.delivered == NodeSet::only(NodeIndex::MYSELF))
+    // Of those that may be delivered once, nobody else queues one that was queued here, whoever handed it over or was
+    // this node under another name.
+    let alone = job.retry.is_zero() || job.delivered == NodeSet::only(NodeIndex::MYSELF);
+    requeueing == Requeueing::All || (known && alone)
 }

@@ -104,6 +104,33 @@ fn what_only_this_node_has_is_queued_again_and_the_rest_waits() {
     assert_eq!(counts(&restored(jobs(), Requeueing::All)), [2, 3, 0]);
 }
 
+/// Found by the simulated cluster: a job that had come from another node, which is then among its holders, was never
+/// queued again.
+#[test]
+fn what_may_be_delivered_once_is_queued_again_whoever_had_it_before() {
+    let records = vec![
+        Record::Job(job(1, 0, &[ME, OTHER])),
+        Record::Job(job(2, 0, &[OTHER])),
+        Record::Job(job(3, 0, &[ME, OTHER])),
+        delivered(3, 0),
+    ];
+    assert_eq!(counts(&restored(records, Requeueing::Own)), [1, 2, 0]);
+}
+
+/// Found by the simulated cluster: somebody had set the clock back by hours, and the job waited for as long.
+#[test]
+fn a_clock_that_was_set_back_postpones_nothing() {
+    let mut late = job(1, 100, &[ME, OTHER]);
+    late.image.state = JobRecord::ACTIVE;
+    late.requeue_at = NOW + Millis::from_secs(20_000);
+    let mut never = job(2, 0, &[OTHER]);
+    never.image.state = JobRecord::ACTIVE;
+    let mut engine = restored(vec![Record::Job(late), Record::Job(never)], Requeueing::Own);
+    assert_eq!(queued_after(&mut engine, 99_000), 0);
+    assert_eq!(queued_after(&mut engine, 102_000), 1);
+    assert_eq!(queued_after(&mut engine, 900_000), 1, "a copy of a job that may be delivered once waits");
+}
+
 #[test]
 fn jobs_of_rc1_wait_for_their_retry_unless_all_are_queued() {
     let rc1 = |number, retry| {

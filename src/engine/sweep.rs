@@ -226,12 +226,17 @@ impl Engine {
     /// Does for one job what the events ask for.
     fn attend_to(&mut self, index: JobIndex, events: Events, out: &mut Effects) {
         let job = &mut self.jobs[index];
+        let (id, before) = (job.id, job.delivered);
         job.delivered = job.delivered.without(events.forgotten);
         job.confirmed = job.confirmed.without(events.forgotten);
         let back = job.delivered.intersection(events.back);
         let lost = job.delivered.intersection(events.lost);
         if job.state == JobState::Acked {
             job.confirmed = job.confirmed.without(events.lost);
+            if job.delivered != before {
+                // The forgotten node may be back before long, under whatever name, with its copy.
+                self.tombstones.insert(id, self.now);
+            }
             return self.collect(index, out);
         }
         if !lost.is_empty() && job.state != JobState::WaitReplication {

@@ -22,7 +22,6 @@ use super::operator::Operator;
 use super::process::os_text;
 use super::signals::{Signal, Signals};
 use super::tokens::{self, Source};
-use crate::bus::{Message, Notice};
 use crate::command::CommandTable;
 use crate::config::Config;
 use crate::engine::{ClientId, Control, Effect, Effects, Engine, Input, Reply};
@@ -67,15 +66,6 @@ pub(crate) enum RunError {
     Loop(io::Error),
     /// The append-only file cannot be loaded.
     Aof(AofError),
-}
-
-/// Whether a message tells another node that something is stored here, or hands it what must not be here any more.
-fn promises(message: &Message<'_>) -> bool {
-    match message {
-        Message::Notice { notice, .. } => matches!(notice, Notice::GotJob | Notice::GotAck { .. }),
-        Message::YourJobs { .. } => true,
-        _ => false,
-    }
 }
 
 /// How the loop ended.
@@ -369,8 +359,9 @@ impl Server {
                     self.clients.reply(*client, reply, &self.effects, acting, self.config.port);
                 }
                 (Effect::Send { to, message }, _) => {
+                    let promises = message.is_promise();
                     let message = self.effects.message(message);
-                    if holds && promises(&message) {
+                    if holds && promises {
                         self.aof.hold_back(hold, *to, &message);
                     } else {
                         self.bus.send(*to, &header, &message, by);

@@ -152,3 +152,18 @@ fn the_disk_holds_no_more_than_two_bases_and_the_logs_since() {
         assert_eq!(names, [format!("disque.aof.{number}.base"), format!("disque.aof.{number}.log")]);
     }
 }
+
+/// What a killed process has written is in the system's memory. The next process reads it from there and tells others
+/// of it, so it must not be lost after that.
+#[test]
+fn what_a_start_has_read_survives_a_power_cut() {
+    let disk = SimDisk::new();
+    let mut node = start(&disk, SyncPolicy::EverySecond);
+    node.put(1);
+    node.turn(0);
+    assert_eq!(node.writer.progress().durable, Seq(0), "it is only written");
+    let next = start(&disk, SyncPolicy::Always);
+    assert!(next.jobs.contains_key(&1));
+    let (found, _) = load(&disk.after_power_cut(|_| 0), true).expect("the file can be read");
+    assert_eq!(found, next.jobs);
+}

@@ -4,6 +4,7 @@
 mod crash;
 mod faults;
 mod node;
+#[path = "../support/sim_disk.rs"]
 mod sim_disk;
 mod threads;
 mod writer;

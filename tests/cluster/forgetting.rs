@@ -134,3 +134,19 @@ fn a_job_that_waits_for_copies_does_not_wait_for_a_node_that_was_forgotten() {
     net.run(Millis(5000));
     assert_eq!(net.answer(0, client), None, "two copies are not three");
 }
+
+/// Found by the simulator (seed 35): nothing was left of the acknowledgement, so the node delivered its copy.
+#[test]
+fn a_job_is_done_for_its_other_holder_too_that_was_forgotten_and_is_back() {
+    let mut net = Net::cluster(2);
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 10");
+    assert_eq!(net.take(0, "q"), Some(job.clone()));
+    net.cut(0, 1);
+    net.say(0, &format!("ACKJOB {job}"));
+    net.forget(0, id(2));
+    net.run(Millis(3000));
+    net.heal();
+    net.meet(0, 1);
+    net.run(Millis(30_000));
+    assert_eq!(net.take(1, "q"), None);
+}

@@ -29,7 +29,7 @@ impl World {
                 continue;
             }
             self.nodes[node].dies_after = None;
-            self.nodes[node].disk.full = false;
+            self.nodes[node].disk.mend();
             self.nodes[node].clock.set_drift(now, 0);
             self.nodes[node].clock.set_suspended(now, false);
             if !self.net.powered[node] {
@@ -69,6 +69,9 @@ impl World {
                 self.founded = self.put_in_order(self.plan.second_cluster == 0);
             }
         } else {
+            if self.now >= self.calm_since + PATIENCE && !std::mem::replace(&mut self.counted, true) {
+                self.count_holders();
+            }
             let agreed = self.put_in_order(true);
             let over = self.now > self.calm_since + self.calm_limit();
             if (agreed && self.is_at_rest()) || over {

@@ -28,6 +28,8 @@ pub struct NodeClock {
     base: u64,
     origin: u64,
     next_slew: u64,
+    /// How far somebody has set the wall clock, in all.
+    set_by: u64,
 }
 
 impl NodeClock {
@@ -41,6 +43,7 @@ impl NodeClock {
             base: 0,
             origin: 0,
             next_slew: 0,
+            set_by: 0,
         };
         clock.start_process(0);
         clock
@@ -75,6 +78,12 @@ impl NodeClock {
 
     pub fn jump(&mut self, micros: i64) {
         self.wall_offset += micros;
+        self.set_by += micros.unsigned_abs();
+    }
+
+    /// Whether somebody has set the wall clock: what is on the disk tells wall times.
+    pub fn was_set(&self) -> bool {
+        self.set_by > 0
     }
 
     /// What the server's own clock would show now.

@@ -30,7 +30,7 @@ pub const MESSAGES: [&str; 18] = [
 ];
 
 /// Rare things that can be seen from outside.
-pub const MARKS: [&str; 16] = [
+pub const MARKS: [&str; 32] = [
     "NOREPL",
     "LEAVING",
     "OOM",
@@ -47,6 +47,22 @@ pub const MARKS: [&str; 16] = [
     "connection refused",
     "frame cut off",
     "identity could not be saved",
+    "MISCONF",
+    "a message waited for the disk",
+    "a reply waited for the disk",
+    "a rewrite began",
+    "a rewrite was finished",
+    "a rewrite failed",
+    "a crash during a rewrite",
+    "the file could not be written",
+    "the file was not believed any more",
+    "damage was found",
+    "an end was cut off",
+    "stopped at a call of the disk",
+    "stopped in recovery",
+    "given up as unreadable",
+    "did not start from a failing disk",
+    "restart after which nothing may be missing",
 ];
 
 /// The bit of a message in a set of messages.

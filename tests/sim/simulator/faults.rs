@@ -1,15 +1,19 @@
 //! How faults begin and end.
 
+use disque::aof::SyncPolicy;
 use disque::bus::NodeFlags;
 use disque::engine::{
-    Control, Effect, Effects, Input, JScan, JScanReply, JobDetails, JobState, JobStates, Reply, Request,
-    ScanBudget,
+    Control, Effect, Effects, Input, JScan, JScanReply, JobDetails, JobState, JobStates, Persistence, Reply,
+    Request, ScanBudget,
 };
 use disque::types::NodeId;
 
+use super::gate::End;
 use super::ledger;
+use super::node::NoStart;
 use super::plan::{Fault, Kind, MS, SECOND};
 use super::process::{OPERATOR, address};
+use super::sim_disk;
 use super::wire::Purpose;
 use super::world::{Event, Phase, World};
 
@@ -55,6 +59,9 @@ impl World {
         self.coverage.struck(fault.kind, jobs, messages);
         let loses_memory =
             matches!(fault.kind, Kind::Crash | Kind::PowerLoss | Kind::CrashMidStep | Kind::CrashAgain);
+        if loses_memory && self.nodes[fault.a].log.as_ref().is_some_and(super::log::Log::is_rewriting) {
+            self.coverage.mark("a crash during a rewrite");
+        }
         if loses_memory && jobs[JobState::WaitReplication as usize] > 0 {
             self.coverage.mark("copies awaited at a crash");
         }
@@ -88,6 +95,8 @@ impl World {
             Kind::ClockJump => {
                 let far = amount as i64;
                 self.nodes[a].clock.jump(if b.is_multiple_of(2) { far } else { -far });
+                // What is on a disk tells wall times.
+                self.ledger.clocks_set_by += amount;
             }
             Kind::Drift => {
                 let ppm = amount as i64;
@@ -105,11 +114,29 @@ impl World {
             Kind::Leave => drop(self.ask(a, &[b"CLUSTER", b"LEAVING", b"yes"])),
             Kind::Forget => self.forget_node(a, amount),
             Kind::MemoryHigh | Kind::MemoryCritical => self.squeeze(fault),
-            Kind::DiskFull => self.nodes[a].disk.full = true,
+            Kind::DiskFull | Kind::SyncFails | Kind::DiskBroken => self.disk_fails(fault, true),
+            Kind::DiskLost => {
+                self.end_process(a, amount.is_multiple_of(2));
+                self.lose_files(a);
+            }
+            Kind::BitFlip => {
+                self.end_process(a, amount.is_multiple_of(2));
+                self.flip_bits(a);
+            }
+            Kind::DiskStop => {
+                if let Some(log) = &mut self.nodes[a].log {
+                    if amount.is_multiple_of(2) {
+                        log.ask_rewrite();
+                    }
+                    let files = &self.nodes[a].disk.files;
+                    files.fault_at(files.calls() + amount / 2, sim_disk::Fault::Stop);
+                    self.submit(a);
+                }
+            }
             Kind::ClientsCut => self.cut_clients(a),
             Kind::QueuePause => self.pause_queue(fault, true),
             Kind::Flush => {
-                self.copies_are_lost(a);
+                self.memory_is_flushed(a);
                 self.step(a, Input::Request { client: OPERATOR, request: Request::FlushAll });
             }
         }
@@ -129,8 +156,12 @@ impl World {
                 self.cut_exactly(fault, false);
                 self.heal();
             }
-            Kind::Crash | Kind::CrashAgain => self.start_node(a),
+            Kind::Crash | Kind::CrashAgain | Kind::DiskLost | Kind::BitFlip => self.start_node(a),
             Kind::PowerLoss => self.restore_power(a),
+            Kind::DiskStop => {
+                self.nodes[a].disk.files.clear_faults();
+                self.restore_power(a);
+            }
             Kind::CrashMidStep => {
                 self.nodes[a].dies_after = None;
                 self.start_node(a);
@@ -146,7 +177,7 @@ impl World {
             Kind::Forget => self.meet_all(a),
             Kind::NewId => self.return_with_new_id(a, b, amount),
             Kind::MemoryHigh | Kind::MemoryCritical => self.set_maxmemory(a, 0),
-            Kind::DiskFull => self.nodes[a].disk.full = false,
+            Kind::DiskFull | Kind::SyncFails | Kind::DiskBroken => self.disk_fails(fault, false),
             Kind::QueuePause => self.pause_queue(fault, false),
             _ => {}
         }
@@ -166,7 +197,12 @@ impl World {
             }
             Kind::CrashAgain if self.nodes[fault.a].runs() => self.end_process(fault.a, true),
             Kind::CrashAgain => {
+                let files = self.nodes[fault.a].disk.files.clone();
+                if self.fault_chance.permille(500) {
+                    files.fault_at(files.calls() + self.fault_chance.spread(1, 40), sim_disk::Fault::Stop);
+                }
                 self.start_node(fault.a);
+                files.clear_faults();
                 let next = self.now + self.fault_chance.spread(100, fault.lasts / 4 + 200);
                 self.at(next, Event::Fault { index, phase: Phase::Flap });
             }
@@ -231,9 +267,97 @@ impl World {
         let now = self.now;
         self.trace.note(now, || format!("n{node} starts"));
         match self.nodes[node].start(now) {
-            Ok(()) => self.wake_in_time(node),
-            Err(why) => self.violate("does not start", why),
+            Ok(()) => self.has_started(node),
+            Err(NoStart::Log(why)) => self.cannot_load(node, why),
+            Err(NoStart::Conf(why)) => self.violate("does not start", why),
         }
+    }
+
+    fn has_started(&mut self, node: usize) {
+        if self.nodes[node].log.is_some() {
+            let (damages, tails) = std::mem::take(&mut self.nodes[node].loaded);
+            if damages > 0 {
+                self.coverage.mark("damage was found");
+            }
+            if tails > 0 {
+                self.coverage.mark("an end was cut off");
+            }
+            self.compare_with_the_past(node);
+            self.step(node, Input::Control(Control::Persist(Persistence::On)));
+        }
+        self.wake_in_time(node);
+    }
+
+    /// The file cannot be read: the machine stopped once more, the disk fails, or an operator must help.
+    fn cannot_load(&mut self, node: usize, why: String) {
+        let now = self.now;
+        self.trace.note(now, || format!("n{node} cannot load: {why}"));
+        let disk = &mut self.nodes[node].disk;
+        if disk.files.is_stopped() {
+            self.coverage.mark("stopped in recovery");
+            self.power_fails_at_rest(node);
+        } else if disk.full + disk.sync_fails + disk.broken > 0 {
+            self.coverage.mark("did not start from a failing disk");
+        } else if disk.damaged {
+            self.coverage.mark("given up as unreadable");
+            self.lose_files(node);
+            self.start_node(node);
+        } else {
+            self.violate("does not start", why);
+        }
+    }
+
+    fn disk_fails(&mut self, fault: &Fault, on: bool) {
+        let disk = &mut self.nodes[fault.a].disk;
+        let count = match fault.kind {
+            Kind::DiskFull => &mut disk.full,
+            Kind::SyncFails => &mut disk.sync_fails,
+            _ => &mut disk.broken,
+        };
+        *count = if on { *count + 1 } else { count.saturating_sub(1) };
+        disk.set_faults();
+        let healthy = disk.full + disk.sync_fails + disk.broken == 0;
+        if healthy && self.nodes[fault.a].exists && self.net.powered[fault.a] {
+            self.start_node(fault.a);
+        }
+    }
+
+    /// The append-only file is not there any more.
+    fn lose_files(&mut self, node: usize) {
+        let state = &mut self.nodes[node];
+        state.disk.files = sim_disk::SimDisk::new();
+        (state.disk.suspect, state.disk.damaged) = (false, false);
+        state.disk.set_faults();
+        if let Some(known) = &mut state.remembers {
+            known.keeps = false;
+        }
+    }
+
+    fn flip_bits(&mut self, node: usize) {
+        let state = &mut self.nodes[node];
+        let files = &state.disk.files;
+        let names: Vec<String> = files.names();
+        for _ in 0..self.fault_chance.spread(1, 16) {
+            let name = &names[self.fault_chance.below(names.len().max(1) as u64) as usize];
+            let bits = files.get(name).map_or(0, |bytes| bytes.len() as u64 * 8);
+            if bits > 0 {
+                files.flip(name, self.fault_chance.below(bits));
+            }
+        }
+        state.disk.damaged = true;
+        if let Some(known) = &mut state.remembers {
+            known.keeps = false;
+        }
+    }
+
+    /// The power fails while no process runs.
+    fn power_fails_at_rest(&mut self, node: usize) {
+        let state = &mut self.nodes[node];
+        let keeps = state.policy == Some(SyncPolicy::Always) && !state.disk.suspect;
+        if let Some(known) = &mut state.remembers {
+            known.keeps &= keeps;
+        }
+        self.cut_power_of_disk(node);
     }
 
     /// The process ends, with all it remembers. Connections are closed, or reset at once.
@@ -241,7 +365,7 @@ impl World {
         if !self.nodes[node].runs() {
             return;
         }
-        for (conn, end) in self.take_down(node) {
+        for (conn, end) in self.take_down(node, End::Process) {
             if gently {
                 if let Some(state) = self.conns.get_mut(&conn) {
                     state.open[end] = true;
@@ -257,8 +381,15 @@ impl World {
     fn lose_power(&mut self, node: usize) {
         self.net.powered[node] = false;
         if self.nodes[node].runs() {
-            self.take_down(node);
+            self.take_down(node, End::Power);
+        } else if self.nodes[node].policy.is_some() {
+            self.power_fails_at_rest(node);
         }
+    }
+
+    /// The machine stops at a call of the disk, until its power is restored.
+    pub fn machine_stops(&mut self, node: usize) {
+        self.lose_power(node);
     }
 
     pub fn restore_power(&mut self, node: usize) {
@@ -284,10 +415,10 @@ impl World {
     }
 
     /// Takes the process away; gives the connections that it had, and which end of each was here.
-    fn take_down(&mut self, node: usize) -> Vec<(u64, usize)> {
+    fn take_down(&mut self, node: usize, how: End) -> Vec<(u64, usize)> {
         let now = self.now;
         self.trace.note(now, || format!("n{node} ends"));
-        self.copies_are_lost(node);
+        self.memory_ends(node, how);
         self.ledger.unpause_all(Some(node));
         let state = &mut self.nodes[node];
         if let Some(engine) = state.engine.take() {
@@ -306,19 +437,11 @@ impl World {
             let Some(state) = self.conns.get_mut(&conn) else { continue };
             let end = usize::from(!(state.hosts[0] == node && state.node_at(0).is_some()));
             state.open[end] = false;
+            self.drop_held(conn);
             ends.push((conn, end));
             self.forget_if_closed(conn);
         }
         ends
-    }
-
-    /// Tells the ledger which copies go with the memory of a node.
-    pub fn copies_are_lost(&mut self, node: usize) {
-        for job in self.jobs_at(node) {
-            if job.state != JobState::Acked {
-                self.ledger.copy_lost(&job.id.text());
-            }
-        }
     }
 
     /// Everything that a node knows of jobs.
@@ -412,8 +535,14 @@ impl World {
     }
 
     fn return_with_new_id(&mut self, node: usize, introducer: usize, amount: u64) {
+        if self.nodes[node].runs() {
+            return;
+        }
         let old = self.nodes[node].former.last().copied();
         self.nodes[node].disk.nodes_conf = None;
+        if amount.is_multiple_of(8) {
+            self.lose_files(node);
+        }
         self.start_node(node);
         self.meet(introducer, node);
         let Some(old) = old.filter(|_| amount % 4 < 2) else { return };

@@ -59,9 +59,12 @@ impl History {
 
     /// One of the kinds in a set, the one that explains most.
     pub fn chief(mask: u64) -> Option<Kind> {
-        const ORDER: [Kind; 28] = [
+        const ORDER: [Kind; 33] = [
             Kind::Flush,
             Kind::NewId,
+            Kind::DiskLost,
+            Kind::BitFlip,
+            Kind::DiskStop,
             Kind::Crash,
             Kind::PowerLoss,
             Kind::CrashMidStep,
@@ -87,6 +90,8 @@ impl History {
             Kind::Drift,
             Kind::Join,
             Kind::QueuePause,
+            Kind::SyncFails,
+            Kind::DiskBroken,
             Kind::DiskFull,
         ];
         ORDER.into_iter().find(|kind| mask & (1 << *kind as u8) != 0)

@@ -2,7 +2,8 @@
 //!
 //! The ledger hears requests as they are sent and replies as they are received; it never looks into a node. Two
 //! things it is told by the world, since no client can know them: when a node sent a reply (leases run from there),
-//! and which copies were lost with a node's memory (the promise holds for fewer than all of them).
+//! when a crash took the last copy of a job, or the last knowledge that it is done
+//! (a disk that is to keep its promises takes nothing).
 //!
 //! What is checked:
 //! * nothing is delivered that was not added; queue, body and ID are those of the add;
@@ -11,7 +12,7 @@
 //! * no delivery after the expiry;
 //! * without a fault, no delivery before the lease has run out, and none after an acknowledgement; after a fault,
 //!   none after an acknowledgement that the cluster had time to spread;
-//! * a confirmed job is delivered until somebody acknowledges it, while fewer copies were lost than were confirmed;
+//! * a confirmed job is delivered until somebody acknowledges it, unless a crash took the last copy;
 //! * paused means paused.
 
 use std::collections::BTreeMap;
@@ -72,8 +73,12 @@ pub struct Job {
     pub ack_tried: bool,
     /// DELJOB or FASTACK was sent.
     pub cancelled: bool,
-    /// Copies that were lost with a node's memory.
-    pub copies_lost: u32,
+    /// A crash took the last copy.
+    pub gone: bool,
+    /// A crash took from the last node that knew it what it knew of the acknowledgement.
+    ack_forgotten: bool,
+    /// A node went on from a file that did not tell how things stood last.
+    stale: bool,
     /// Something happened by which an at-most-once job may be lost.
     pub excused: bool,
     /// Nodes handed it to each other.
@@ -85,9 +90,11 @@ impl Job {
         self.wish.retry == Some(0)
     }
 
-    /// How many copies the producer was promised.
-    fn copies(&self) -> u32 {
-        if self.wish.asynchronous { 1 } else { u32::from(self.wish.replicate.unwrap_or(1)).max(1) }
+    fn take(&mut self, news: Stranger) {
+        self.gone |= news.gone;
+        self.excused |= news.excused;
+        self.ack_forgotten |= news.ack_forgotten;
+        self.stale |= news.stale;
     }
 
     fn retry(&self) -> u64 {
@@ -114,14 +121,33 @@ pub struct Counts {
     pub lost_unconfirmed: u64,
     pub at_most_once: u64,
     pub at_most_once_excused: u64,
+    /// RETRY 0 jobs delivered twice, since the record of the first delivery was lost with a disk.
+    pub at_most_once_stale: u64,
+    /// Starts from an append-only file, those after which nothing may be missing, and the jobs that they brought back.
+    pub restarts: u64,
+    pub restarts_whole: u64,
+    pub restored: u64,
+    /// Copies of jobs with several that were seen when all was well again, and those that no other holder knew of.
+    pub copies_seen: u64,
+    pub copies_unknown: u64,
+}
+
+/// What was lost of a job whose ID nobody was told yet.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stranger {
+    gone: bool,
+    excused: bool,
+    ack_forgotten: bool,
+    stale: bool,
 }
 
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub jobs: Vec<Job>,
     by_id: HashMap<Id, u32, FixedState>,
-    /// Copies lost and excuses of jobs whose ID nobody was told yet.
-    strangers: HashMap<Id, (u32, bool), FixedState>,
+    strangers: HashMap<Id, Stranger, FixedState>,
+    /// How far wall clocks were set, in all.
+    pub clocks_set_by: u64,
     pub counts: Counts,
     pub violations: Vec<Violation>,
     pub history: History,
@@ -186,7 +212,9 @@ impl Ledger {
             acked_at: u64::MAX,
             ack_tried: false,
             cancelled: false,
-            copies_lost: 0,
+            gone: false,
+            ack_forgotten: false,
+            stale: false,
             excused: false,
             moved: false,
         });
@@ -262,7 +290,10 @@ impl Ledger {
         }
         let job = &self.jobs[number];
         if job.outcome == Outcome::Told {
-            let slack = 3 * SECOND + job.wish.ttl / 50 + self.history.overlap(job.asked_at, sent);
+            let slack = 3 * SECOND
+                + job.wish.ttl / 50
+                + self.history.overlap(job.asked_at, sent)
+                + self.clocks_set_by;
             if sent > job.told_at + job.wish.ttl + slack {
                 let late = (sent - job.told_at - job.wish.ttl) / MS;
                 self.violate(now, "delivered after expiry", format!("job {number}, {late} ms late"));
@@ -270,6 +301,10 @@ impl Ledger {
         }
         let job = &self.jobs[number];
         if job.deliveries == 0 && job.acked_at == u64::MAX {
+            return;
+        }
+        if job.is_at_most_once() && job.deliveries > 0 && job.stale {
+            self.counts.at_most_once_stale += 1;
             return;
         }
         if job.is_at_most_once() && job.deliveries > 0 {
@@ -292,17 +327,12 @@ impl Ledger {
         if job.acked_at != u64::MAX && sent > job.acked_at + CALM_SLACK {
             let since = (sent - job.acked_at) / MS;
             let acked_at = job.acked_at;
-            let forgetting = [
-                Kind::Flush,
-                Kind::NewId,
-                Kind::Crash,
-                Kind::PowerLoss,
-                Kind::CrashMidStep,
-                Kind::CrashAgain,
-                Kind::MemoryCritical,
-                Kind::Forget,
-            ];
-            let forgot = forgetting.iter().any(|kind| faults & (1 << *kind as u8) != 0);
+            let forgetting = [Kind::NewId, Kind::MemoryCritical, Kind::Forget];
+            // Another cluster cannot know what was acknowledged in this one.
+            let elsewhere = self.history.between(acked_at, acked_at) & (1 << Kind::Merge as u8) != 0;
+            let forgot = job.ack_forgotten
+                || elsewhere
+                || forgetting.iter().any(|kind| faults & (1 << *kind as u8) != 0);
             let whole = self.history.was_whole_for(SPREAD, acked_at, sent);
             if faults == 0 || (whole && !forgot && !job.cancelled) {
                 let text = format!("job {number} by node {node}, {since} ms after the acknowledgement");
@@ -346,9 +376,8 @@ impl Ledger {
             None => {
                 self.jobs[number].id = Some(id);
                 self.by_id.insert(id, number as u32);
-                if let Some((lost, excused)) = self.strangers.remove(&id) {
-                    self.jobs[number].copies_lost += lost;
-                    self.jobs[number].excused |= excused;
+                if let Some(stranger) = self.strangers.remove(&id) {
+                    self.jobs[number].take(stranger);
                 }
             }
             Some(other) if other != id => {
@@ -357,6 +386,12 @@ impl Ledger {
             }
             Some(_) => {}
         }
+    }
+
+    /// Whether a worker was told that this job is acknowledged, and nobody went behind its back.
+    pub fn is_done(&self, id: &Id) -> bool {
+        let job = self.number(id).and_then(|number| self.jobs.get(number));
+        job.is_some_and(|job| job.acked_at != u64::MAX && !job.cancelled && !job.ack_forgotten && !job.stale)
     }
 
     pub fn number(&self, id: &[u8]) -> Option<usize> {
@@ -408,7 +443,7 @@ impl Ledger {
 
     /// A reply, or a message that moves jobs, will never arrive; this at-most-once job may be gone.
     pub fn excuse(&mut self, id: &[u8]) {
-        self.tell_or_keep(id, 0);
+        self.tell_or_keep(id, Stranger { excused: true, ..Stranger::default() });
     }
 
     /// A node hands the job to another one.
@@ -418,22 +453,42 @@ impl Ledger {
         }
     }
 
-    /// A node lost its memory, and with it its copy of this job.
-    pub fn copy_lost(&mut self, id: &[u8]) {
-        self.tell_or_keep(id, 1);
+    /// A node lost its copy of this job, and perhaps it was the last one.
+    pub fn copy_lost(&mut self, id: &[u8], last: bool) {
+        self.tell_or_keep(id, Stranger { gone: last, excused: true, ..Stranger::default() });
     }
 
-    fn tell_or_keep(&mut self, id: &[u8], lost: u32) {
+    /// The last node that knew it forgot that this job is done.
+    pub fn ack_lost(&mut self, id: &[u8]) {
+        self.tell_or_keep(id, Stranger { ack_forgotten: true, ..Stranger::default() });
+    }
+
+    /// A node goes on with this job from a state that may not be the last.
+    pub fn is_stale(&mut self, id: &[u8]) {
+        self.tell_or_keep(id, Stranger { stale: true, ..Stranger::default() });
+    }
+
+    /// A node ended before a job that it had and had confirmed to nobody was safe. That may be the end of one that
+    /// another node had just handed to it and that may be delivered only once.
+    pub fn import_lost(&mut self, id: &[u8]) {
+        if let Some(job) = self.job_mut(id)
+            && job.is_at_most_once()
+            && job.moved
+        {
+            job.excused = true;
+        }
+    }
+
+    fn tell_or_keep(&mut self, id: &[u8], news: Stranger) {
         let Ok(id): Result<Id, _> = id.try_into() else { return };
         match self.by_id.get(&id) {
-            Some(number) => {
-                let job = &mut self.jobs[*number as usize];
-                job.copies_lost += lost;
-                job.excused = true;
-            }
+            Some(number) => self.jobs[*number as usize].take(news),
             None => {
                 let kept = self.strangers.entry(id).or_default();
-                *kept = (kept.0 + lost, true);
+                kept.gone |= news.gone;
+                kept.excused |= news.excused;
+                kept.ack_forgotten |= news.ack_forgotten;
+                kept.stale |= news.stale;
             }
         }
     }
@@ -453,9 +508,7 @@ impl Ledger {
 
     /// Told jobs that nobody acknowledged yet and that must still be delivered.
     pub fn pending(&self, now: u64) -> usize {
-        let kept = |number: &usize| {
-            self.jobs[*number].copies_lost < self.jobs[*number].copies() && !self.may_have_no_copy(*number)
-        };
+        let kept = |number: &usize| !self.jobs[*number].gone && !self.may_have_no_copy(*number);
         (0..self.jobs.len()).filter(|number| self.is_pending(*number, now) && kept(number)).count()
     }
 
@@ -491,7 +544,7 @@ impl Ledger {
             }
             let job = &self.jobs[number];
             let id = text(&job.id.unwrap_or([b'?'; 40]));
-            if job.copies_lost >= job.copies() {
+            if job.gone {
                 self.counts.lost_beyond += 1;
                 continue;
             }
@@ -500,14 +553,14 @@ impl Ledger {
                 continue;
             }
             let job = &self.jobs[number];
-            let (copies, lost, deliveries) = (job.copies(), job.copies_lost, job.deliveries);
+            let (copies, deliveries) = (job.wish.replicate, job.deliveries);
             let (kind, asynchronous) = if job.is_at_most_once() {
                 ("RETRY 0 lost", "")
             } else {
                 ("lost", if job.wish.asynchronous { " ASYNC" } else { "" })
             };
             let text = format!(
-                "job {number}{asynchronous} {id} of {copies} copies, told at {}, {lost} copies lost, delivered {deliveries} times",
+                "job {number}{asynchronous} {id} REPLICATE {copies:?}, told at {}, delivered {deliveries} times",
                 job.told_at / MS
             );
             self.violate(now, kind, text);

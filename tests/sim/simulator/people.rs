@@ -64,8 +64,7 @@ impl World {
                 let conn = self.clients[client].conn.expect("it is connected");
                 self.clients[client].waits = true;
                 self.client_timer_in(client, patience);
-                let piece = Piece { at: 0, sent: 0, bytes, fin: false, kinds: 0, only_here: Vec::new() };
-                self.send(conn, 0, piece);
+                self.send(conn, 0, Piece::of(bytes));
             }
         }
     }
@@ -80,7 +79,14 @@ impl World {
         let (home, node) = (self.clients[client].home, self.clients[client].node);
         let conn = self.next_conn;
         self.next_conn += 1;
-        let server = Serving { reader: RequestReader::new(), input: Vec::new(), blocked: false };
+        let server = Serving {
+            reader: RequestReader::new(),
+            input: Vec::new(),
+            blocked: false,
+            held: Vec::new(),
+            hold: None,
+            held_since: 0,
+        };
         let purpose = Purpose::Client { client, id: ClientId(0), server: Box::new(server) };
         self.conns.insert(conn, Conn::new(purpose, [home, node]));
         self.clients[client].conn = Some(conn);

@@ -4,6 +4,8 @@
 //!
 //! The faults stand in a list, so that a failing one can be shortened while everything else stays as it is.
 
+use disque::aof::SyncPolicy;
+
 use super::chance::Chance;
 
 pub const MS: u64 = 1_000;
@@ -62,8 +64,18 @@ pub enum Kind {
     MemoryHigh,
     /// A node uses more than 95 % of its memory.
     MemoryCritical,
-    /// The node table cannot be saved.
+    /// The node table cannot be saved, nor anything appended.
     DiskFull,
+    /// Syncs fail, and what was to be synced is forgotten.
+    SyncFails,
+    /// Everything that is asked of the disk fails.
+    DiskBroken,
+    /// A process ends, and its file is not there any more.
+    DiskLost,
+    /// A process ends, and some bits of its file are turned over.
+    BitFlip,
+    /// The power fails at some call of the disk, often in the middle of a rewrite.
+    DiskStop,
     /// The connections of all clients of a node break.
     ClientsCut,
     /// An operator pauses a queue, and opens it again.
@@ -73,7 +85,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 28] = [
+    pub const ALL: [Kind; 33] = [
         Kind::LinkReset,
         Kind::Delay,
         Kind::Loss,
@@ -99,6 +111,11 @@ impl Kind {
         Kind::MemoryHigh,
         Kind::MemoryCritical,
         Kind::DiskFull,
+        Kind::SyncFails,
+        Kind::DiskBroken,
+        Kind::DiskLost,
+        Kind::BitFlip,
+        Kind::DiskStop,
         Kind::ClientsCut,
         Kind::QueuePause,
         Kind::Flush,
@@ -120,6 +137,11 @@ impl Kind {
                 | Kind::NewId
                 | Kind::Merge
         )
+    }
+
+    /// Those that need a node with an append-only file.
+    const fn needs_a_file(self) -> bool {
+        matches!(self, Kind::SyncFails | Kind::DiskBroken | Kind::DiskLost | Kind::BitFlip | Kind::DiskStop)
     }
 
     /// How long it lasts, as a range in microseconds.
@@ -205,6 +227,12 @@ pub struct Plan {
     pub sticky: u64,
     pub manners: Manners,
     pub wishes: Wishes,
+    /// When each node syncs its append-only file, if it has one.
+    pub logs: Vec<Option<SyncPolicy>>,
+    /// How long a disk takes for what is asked of it at once, in microseconds.
+    pub disk_latency: (u64, u64),
+    /// Files smaller than this are not rewritten.
+    pub rewrite_min: u64,
     pub faults: Vec<Fault>,
 }
 
@@ -237,13 +265,25 @@ impl Plan {
             sticky: chance.pick(&[1000, 1000, 900, 500]),
             manners: draw_manners(chance),
             wishes: draw_wishes(chance),
+            logs: Vec::new(),
+            disk_latency: (0, 0),
+            rewrite_min: 0,
             faults: Vec::new(),
         };
         plan.draw_load(chance);
+        plan.draw_disks(&mut Chance::new(seed).split(7));
         if !calm {
             plan.draw_faults(&mut Chance::new(seed).split(2));
         }
         plan
+    }
+
+    /// The same with a storm of a few minutes, to go through many seeds.
+    pub fn brief(mut self) -> Plan {
+        self.storm = self.storm.min(5 * MINUTE);
+        let storm = self.storm;
+        self.faults.retain(|fault| fault.at < storm);
+        self
     }
 
     /// So much that a seed has some thousand jobs, whether its storm is short or long.
@@ -251,6 +291,20 @@ impl Plan {
         let jobs = chance.spread(512, 8_500);
         let each = self.storm / jobs * self.producers as u64;
         self.think = (each / 4, each + each * 3 / 4);
+    }
+
+    /// All nodes alike, or each as it likes.
+    fn draw_disks(&mut self, chance: &mut Chance) {
+        const EACH: [Option<SyncPolicy>; 4] =
+            [None, Some(SyncPolicy::Always), Some(SyncPolicy::EverySecond), Some(SyncPolicy::No)];
+        let mixed = chance.permille(350);
+        let shares: &[usize] = if mixed { &[0, 1, 1, 2, 2, 3] } else { &[0, 0, 1, 1, 1, 2] };
+        let all = chance.pick(shares);
+        for _ in 0..self.nodes + self.joiners {
+            self.logs.push(EACH[if mixed { chance.pick(shares) } else { all }]);
+        }
+        self.disk_latency = chance.pick(&[(20, 200), (MS, 10 * MS), (5 * MS, 200 * MS)]);
+        self.rewrite_min = chance.spread(16 << 10, 1 << 20);
     }
 
     fn draw_faults(&mut self, chance: &mut Chance) {
@@ -304,6 +358,7 @@ impl Plan {
             // Drawn apart.
             Kind::Join | Kind::Merge => false,
             Kind::Bridge => self.nodes >= 3,
+            kind if kind.needs_a_file() => self.logs[..self.nodes].iter().any(Option::is_some),
             kind => self.nodes > 1 || !kind.needs_others(),
         }
     }
@@ -311,6 +366,8 @@ impl Plan {
     fn draw_fault(&self, kind: Kind, gentle: u64, chance: &mut Chance) -> Fault {
         let nodes = self.nodes as u64;
         let a = chance.below(nodes) as usize;
+        let with_file: Vec<usize> = (0..self.nodes).filter(|node| self.logs[*node].is_some()).collect();
+        let a = if kind.needs_a_file() { with_file[a % with_file.len()] } else { a };
         let b = (a + 1 + chance.below(nodes.max(2) - 1) as usize) % self.nodes;
         let (min, max) = kind.lasts();
         let lasts = if max == 0 { 0 } else { chance.spread(min, max) / gentle };
@@ -322,6 +379,7 @@ impl Plan {
             Kind::ClockJump => chance.spread(100 * MS, 24 * 60 * MINUTE),
             Kind::Drift => chance.between(1_000, 10_000),
             Kind::QueuePause => chance.below(8),
+            Kind::DiskStop => 2 * chance.spread(1, 400) + chance.below(2),
             _ => chance.next(),
         };
         Fault { at: chance.between(20 * SECOND, self.storm), lasts, kind, a, b, amount }

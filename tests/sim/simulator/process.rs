@@ -3,15 +3,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use disque::aof::Seq;
 use disque::bus::{self, Features, FrameReader, Header, Message, Notice};
 use disque::command::reply::{self, ReplyContext};
-use disque::command::{self, CommandTable, Runs};
+use disque::command::{self, CommandError, CommandTable, Runs};
 use disque::engine::{ClientId, Effect, Effects, Input, LinkId, Outgoing, Reply, SendTo, Via};
 use disque::resp::{Next, Output, Protocol, RequestReader, write};
 use disque::types::Args;
 
 use super::coverage::message_bit;
 use super::ledger::Id;
+use super::log::HeldMessage;
 use super::wire::{Piece, Purpose};
 use super::world::{AUDIT_EVERY, Event, World};
 
@@ -51,6 +53,7 @@ impl World {
         self.perform(node, &effects);
         self.nodes[node].effects = effects;
         self.flush_written();
+        self.submit(node);
         self.nodes[node].steps += 1;
         self.audit_sometimes(node);
         self.wake_in_time(node);
@@ -62,6 +65,7 @@ impl World {
 
     fn perform(&mut self, node: usize, effects: &Effects) {
         let mut unsaved = false;
+        let hold = self.nodes[node].log.as_mut().and_then(|log| log.append(effects));
         for effect in effects.iter() {
             if let Some(left) = &mut self.nodes[node].dies_after {
                 if *left == 0 {
@@ -70,11 +74,13 @@ impl World {
                 *left -= 1;
             }
             match effect {
-                Effect::Reply { client, reply } => self.write_reply(node, *client, reply, unsaved, effects),
+                Effect::Reply { client, reply } => {
+                    self.write_reply(node, *client, reply, (unsaved, hold), effects)
+                }
                 Effect::SaveNodes(conf) => {
                     let disk = &mut self.nodes[node].disk;
-                    unsaved = disk.full;
-                    if disk.full {
+                    unsaved = disk.full > 0;
+                    if unsaved {
                         self.coverage.mark("identity could not be saved");
                     } else {
                         disk.nodes_conf = Some(conf.to_string().into_bytes());
@@ -90,7 +96,7 @@ impl World {
                     let conn = self.nodes[node].links.get(link).copied();
                     self.set_features(conn, 0, *features);
                 }
-                Effect::Send { to, message } => self.write_message(node, *to, message, effects),
+                Effect::Send { to, message } => self.write_message(node, *to, message, (hold, effects)),
             }
         }
     }
@@ -102,11 +108,13 @@ impl World {
         self.open_link(node, link, listens.then_some(host));
     }
 
-    fn write_message(&mut self, node: usize, to: SendTo, outgoing: &Outgoing, effects: &Effects) {
-        let (conn, way) = match to {
-            SendTo::Own(link) => (self.nodes[node].links.get(&link).copied(), 0),
-            SendTo::Peer(peer) => (self.nodes[node].peers.get(&peer).copied(), 1),
-        };
+    fn write_message(
+        &mut self,
+        node: usize,
+        to: SendTo,
+        outgoing: &Outgoing,
+        (hold, effects): (Option<Seq>, &Effects),
+    ) {
         let message = effects.message(outgoing);
         let only_here: Vec<Id> = match &message {
             Message::YourJobs { jobs } => {
@@ -117,6 +125,21 @@ impl World {
         if let Message::YourJobs { jobs } = &message {
             jobs.iter().for_each(|job| self.ledger.moved(&job.id.text()));
         }
+        match hold.filter(|_| outgoing.is_promise()) {
+            Some(seq) => {
+                let message = message.to_static();
+                self.hold_message(node, HeldMessage { seq, to, message, only_here });
+            }
+            None => self.send_message(node, to, &message, only_here),
+        }
+    }
+
+    /// Says something to another node, if there is a link.
+    pub fn send_message(&mut self, node: usize, to: SendTo, message: &Message<'_>, only_here: Vec<Id>) {
+        let (conn, way) = match to {
+            SendTo::Own(link) => (self.nodes[node].links.get(&link).copied(), 0),
+            SendTo::Peer(peer) => (self.nodes[node].peers.get(&peer).copied(), 1),
+        };
         let up =
             conn.is_some_and(|conn| self.conns.get(&conn).is_some_and(|state| state.up && state.open[way]));
         let Some(conn) = conn.filter(|_| up) else {
@@ -124,20 +147,20 @@ impl World {
             return;
         };
         self.messages += 1;
-        if matches!(&message, Message::Notice { notice: Notice::SetAck { nodes_known: 0, .. }, .. }) {
+        if matches!(message, Message::Notice { notice: Notice::SetAck { nodes_known: 0, .. }, .. }) {
             self.coverage.mark("acknowledgement of an unknown job");
         }
         let header = self.header(node);
         let now = self.nodes[node].clock.tick(self.now);
         let receiver = self.conns[&conn].hosts[1 - way];
         let (time, name) = (self.now, message.name());
-        self.trace.note(time, || format!("n{node} > n{receiver} {}", describe(&message)));
+        self.trace.note(time, || format!("n{node} > n{receiver} {}", describe(message)));
         self.coverage.sent(name);
         let Some(Purpose::Bus { writers, .. }) = self.conns.get_mut(&conn).map(|state| &mut state.purpose)
         else {
             unreachable!("links are between nodes")
         };
-        if !writers[way].push(&header, &message, now) {
+        if !writers[way].push(&header, message, now) {
             // The peer's dialect has no such message.
             return;
         }
@@ -179,7 +202,7 @@ impl World {
         self.out.len() - 1
     }
 
-    fn flush_written(&mut self) {
+    pub fn flush_written(&mut self) {
         for written in std::mem::take(&mut self.out) {
             let Written { conn, way, mut bytes, kinds, only_here } = written;
             if let Some(Purpose::Bus { writers, .. }) =
@@ -189,7 +212,7 @@ impl World {
                 let len = bytes.len();
                 writers[way].consume(len);
             }
-            self.send(conn, way, Piece { at: 0, sent: 0, bytes, fin: false, kinds, only_here });
+            self.send(conn, way, Piece { kinds, only_here, ..Piece::of(bytes) });
         }
     }
 
@@ -198,7 +221,7 @@ impl World {
         node: usize,
         client: ClientId,
         reply: &Reply,
-        unsaved: bool,
+        (unsaved, hold): (bool, Option<Seq>),
         effects: &Effects,
     ) {
         let context = ReplyContext { protocol: Protocol::Resp2, local_ip: Some(address(node)), port: 7711 };
@@ -219,8 +242,13 @@ impl World {
             drain(&mut output, &mut bytes);
             return self.excuse_ids_in(&bytes);
         };
-        let at = self.written(conn, 1);
-        drain(&mut output, &mut self.out[at].bytes);
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        drain(&mut output, &mut bytes);
+        if !self.hold_reply(node, conn, hold, &bytes) {
+            let at = self.written(conn, 1);
+            self.out[at].bytes.extend_from_slice(&bytes);
+        }
+        self.recycle(bytes);
         let state = self.conns.get_mut(&conn).expect("a known connection");
         if let Purpose::Client { server, .. } = &mut state.purpose {
             server.blocked = false;
@@ -278,6 +306,12 @@ impl World {
         let now = self.now;
         self.trace.note(now, || format!("n{node} < {} {}", client.0, show_args(&args)));
         let spec = command::resolve(&COMMANDS, &args).expect("clients know the commands");
+        if spec.needs_working_aof()
+            && let Some(failure) = self.nodes[node].log.as_ref().and_then(|log| log.failure.as_ref())
+        {
+            let text = CommandError::AofBroken(failure.reason.clone()).text();
+            return self.refuse(node, conn, &text);
+        }
         let Runs::InEngine(parse) = spec.runs else { panic!("{} runs in the shell", spec.name) };
         match parse(args) {
             Ok(request) => {
@@ -291,6 +325,17 @@ impl World {
             Err(error) => {
                 panic!("clients send sensible arguments: {}", String::from_utf8_lossy(&error.text()))
             }
+        }
+    }
+
+    /// Answers with an error without asking the engine.
+    fn refuse(&mut self, node: usize, conn: Option<u64>, text: &[u8]) {
+        let mut bytes = Vec::new();
+        write::error(&mut bytes, text);
+        match conn {
+            None => self.operator_reply = Some(bytes),
+            Some(conn) if self.hold_reply(node, conn, None, &bytes) => {}
+            Some(conn) => self.send(conn, 1, Piece::of(bytes)),
         }
     }
 
@@ -431,6 +476,7 @@ impl World {
         if let Err(why) = engine.audit() {
             self.violate("audit", format!("node {node}: {why}"));
         }
+        self.look_at_acks(node);
     }
 }
 

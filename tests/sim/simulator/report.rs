@@ -88,6 +88,12 @@ impl Totals {
         into.lost_unconfirmed += from.lost_unconfirmed;
         into.at_most_once += from.at_most_once;
         into.at_most_once_excused += from.at_most_once_excused;
+        into.at_most_once_stale += from.at_most_once_stale;
+        into.restarts += from.restarts;
+        into.restarts_whole += from.restarts_whole;
+        into.restored += from.restored;
+        into.copies_seen += from.copies_seen;
+        into.copies_unknown += from.copies_unknown;
         for (cause, count) in &from.extra {
             *into.extra.entry(cause.clone()).or_default() += count;
         }
@@ -132,6 +138,12 @@ impl Totals {
         into.lost_unconfirmed += counts.lost_unconfirmed;
         into.at_most_once += counts.at_most_once;
         into.at_most_once_excused += counts.at_most_once_excused;
+        into.at_most_once_stale += counts.at_most_once_stale;
+        into.restarts += counts.restarts;
+        into.restarts_whole += counts.restarts_whole;
+        into.restored += counts.restored;
+        into.copies_seen += counts.copies_seen;
+        into.copies_unknown += counts.copies_unknown;
         for (cause, count) in counts.extra {
             *into.extra.entry(cause).or_default() += count;
         }
@@ -171,6 +183,12 @@ impl Totals {
             "lost_async_without_copy": counts.lost_unconfirmed,
             "at_most_once": counts.at_most_once,
             "at_most_once_lost_to_faults": counts.at_most_once_excused,
+            "at_most_once_twice_after_lost_disk": counts.at_most_once_stale,
+            "restarts_from_a_file": counts.restarts,
+            "restarts_after_which_nothing_may_be_missing": counts.restarts_whole,
+            "jobs_restored": counts.restored,
+            "copies_seen": counts.copies_seen,
+            "copies_no_other_holder_knows": counts.copies_unknown,
             "extra_deliveries": map(counts.extra.iter().map(|(cause, n)| (cause.clone(), *n)).collect()),
             "faults": self.faults,
             "faults_per_seed": round(self.faults as f64 / self.seeds.max(1) as f64),

@@ -35,7 +35,9 @@ impl World {
         let latency = self.latency(hosts[way], hosts[1 - way]);
         self.trace.mix_bytes(&piece.bytes);
         let pipe = &mut self.conns.get_mut(&conn).expect("it was just there").pipes[way];
-        piece.sent = self.now;
+        if piece.sent == 0 {
+            piece.sent = self.now;
+        }
         piece.at = (self.now + latency).max(pipe.last_at + 1);
         // Sometimes the kernel cuts what was written as one piece.
         let cut = piece.bytes.len() > 1 && self.net_chance.permille(15);
@@ -304,6 +306,7 @@ impl World {
                 let (node, id, blocked) = (node.expect("nodes serve"), *id, server.blocked);
                 self.nodes[node].conns.remove(&conn);
                 self.nodes[node].clients.remove(&id);
+                self.drop_held(conn);
                 if blocked {
                     self.step(node, Input::ClientGone { client: id });
                 }
@@ -322,7 +325,7 @@ impl World {
             self.nodes[node].conns.remove(&conn);
         }
         if state.up && state.open[1 - end] {
-            let fin = Piece { at: 0, sent: 0, bytes: Vec::new(), fin: true, kinds: 0, only_here: Vec::new() };
+            let fin = Piece { fin: true, ..Piece::of(Vec::new()) };
             self.send(conn, end, fin);
         }
         self.forget_if_closed(conn);
@@ -346,14 +349,7 @@ impl World {
                     let kept = std::mem::take(&mut first.only_here);
                     kept.iter().for_each(|id| self.ledger.excuse(id));
                     self.lose(conn, way, first);
-                    let piece = Piece {
-                        at: self.now,
-                        sent: self.now,
-                        bytes: heard,
-                        fin: false,
-                        kinds: 0,
-                        only_here: Vec::new(),
-                    };
+                    let piece = Piece { at: self.now, sent: self.now, ..Piece::of(heard) };
                     self.receive(conn, end, piece);
                 } else {
                     self.lose(conn, way, first);
@@ -370,6 +366,7 @@ impl World {
     pub fn forget_if_closed(&mut self, conn: u64) {
         let Some(state) = self.conns.get(&conn) else { return };
         if state.open == [false, false] {
+            self.drop_held(conn);
             let mut state = self.conns.remove(&conn).expect("it was just there");
             for way in 0..2 {
                 self.stalled.remove(&(conn, way));

@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 
+use disque::aof::Seq;
 use disque::bus::{FrameReader, FrameWriter};
 use disque::engine::{ClientId, LinkId, PeerLinkId};
 use disque::resp::RequestReader;
@@ -19,7 +20,7 @@ use super::ledger::Id;
 #[derive(Debug)]
 pub struct Piece {
     pub at: u64,
-    /// When it was written.
+    /// When the node decided to say it; 0: when it is sent.
     pub sent: u64,
     pub bytes: Vec<u8>,
     /// The end of the stream.
@@ -28,6 +29,13 @@ pub struct Piece {
     pub kinds: u32,
     /// At-most-once jobs that are nowhere else.
     pub only_here: Vec<Id>,
+}
+
+impl Piece {
+    /// Bytes, and nothing to be said of them.
+    pub fn of(bytes: Vec<u8>) -> Piece {
+        Piece { at: 0, sent: 0, bytes, fin: false, kinds: 0, only_here: Vec::new() }
+    }
 }
 
 /// One direction of a connection.
@@ -56,6 +64,10 @@ pub struct Serving {
     pub input: Vec<u8>,
     /// The engine has a request of it.
     pub blocked: bool,
+    /// Output that waits for the disk, for which position, and since when.
+    pub held: Vec<u8>,
+    pub hold: Option<Seq>,
+    pub held_since: u64,
 }
 
 #[derive(Debug)]

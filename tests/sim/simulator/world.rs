@@ -37,6 +37,8 @@ pub enum Event {
     Fault { index: usize, phase: Phase },
     /// The faults are over.
     Calm,
+    /// The append-only file of a node has something to do.
+    Disk { node: usize, life: u32, part: Part },
     /// The operator looks after the cluster, and whether everything is at rest.
     Operate,
 }
@@ -46,6 +48,21 @@ pub enum Phase {
     Begin,
     Flap,
     End,
+}
+
+/// Who has something to do with an append-only file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The writer's thread goes on.
+    Writer,
+    /// It is woken by its clock.
+    Timer,
+    /// The helper's thread does an errand.
+    Helper,
+    /// The loop goes on with a rewrite.
+    Walk,
+    /// The loop looks whether a rewrite can begin.
+    Look,
 }
 
 pub struct World {
@@ -69,6 +86,7 @@ pub struct World {
     pub spare: Vec<Vec<u8>>,
     pub net_chance: Chance,
     pub fault_chance: Chance,
+    pub disk_chance: Chance,
     pub ledger: Ledger,
     pub trace: Trace,
     pub coverage: Coverage,
@@ -76,6 +94,8 @@ pub struct World {
     pub calm_since: u64,
     /// Whether the clusters of the beginning were seen to be whole.
     pub founded: bool,
+    /// Whether the holders of jobs were counted.
+    pub counted: bool,
     pub rest_at: Option<u64>,
     /// Queues for which a PAUSE was broadcast.
     pub broadcast_pauses: BTreeSet<u8>,
@@ -117,12 +137,14 @@ impl World {
             spare: Vec::new(),
             net_chance,
             fault_chance: seed.split(4),
+            disk_chance: seed.split(6),
             ledger: Ledger::default(),
             trace: Trace::new(talk, from),
             coverage: Coverage::default(),
             calm: false,
             calm_since: 0,
             founded: false,
+            counted: false,
             rest_at: None,
             broadcast_pauses: BTreeSet::new(),
             messages: 0,
@@ -149,7 +171,9 @@ impl World {
                 ..EngineSettings::default()
             };
             let clock = NodeClock::new(drift, skew);
-            self.nodes.push(Node::new(index, clock, settings, seed.split(100 + index as u64)));
+            let mut node = Node::new(index, clock, settings, seed.split(100 + index as u64));
+            node.policy = self.plan.logs[index];
+            self.nodes.push(node);
         }
         if self.plan.loss_permille > 0 {
             self.ledger.history.begin(Kind::Loss, 0);
@@ -208,6 +232,7 @@ impl World {
             Event::Client { client, turn } => self.client_timer(client, turn),
             Event::Fault { index, phase } => self.fault(index, phase),
             Event::Calm => self.begin_calm(),
+            Event::Disk { node, life, part } => self.disk_event(node, life, part),
             Event::Operate => self.operate(),
         }
     }

@@ -9,6 +9,7 @@
 //!
 //! --threads N       instead of one per core
 //! --nodes N         at most so many nodes
+//! --brief           storms of five minutes at most
 //! --until-failure   stop at the first seed that fails; prints how many it took
 //! --from MILLIS     with --replay: print only what happens from then on
 //! ```
@@ -30,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use simulator::{Outcome, Plan, Talk, Totals, run, shrink};
 
-const USAGE: &str = "usage: disque-sim [--threads N] [--nodes N] [--until-failure] FROM..TO\n       \
+const USAGE: &str = "usage: disque-sim [--threads N] [--nodes N] [--brief] [--until-failure] FROM..TO\n       \
                      disque-sim [--nodes N] --replay SEED [--from MILLIS]\n       disque-sim [--nodes N] --shrink SEED";
 /// How many failing seeds are shown in full.
 const SHOW_FAILURES: usize = 3;
@@ -39,6 +40,7 @@ struct Options {
     seeds: Range<u64>,
     threads: usize,
     nodes: usize,
+    brief: bool,
     until_failure: bool,
     replay: Option<u64>,
     shrink: Option<u64>,
@@ -75,13 +77,20 @@ fn main() -> ExitCode {
     range(&options)
 }
 
+impl Options {
+    fn plan(&self, seed: u64) -> Plan {
+        let plan = Plan::draw(seed, self.nodes);
+        if self.brief { plan.brief() } else { plan }
+    }
+}
+
 /// How many seeds it takes to find what is wrong, again and again.
 fn rounds(options: &Options) -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let (mut found, mut since, mut kinds) = (Vec::new(), 0, std::collections::BTreeMap::new());
     for seed in options.seeds.clone() {
         since += 1;
-        let outcome = run(Plan::draw(seed, options.nodes), Talk::Silent, 0);
+        let outcome = run(options.plan(seed), Talk::Silent, 0);
         if let Some(violation) = outcome.violations.first() {
             *kinds.entry(violation.kind).or_insert(0_u64) += 1;
             found.push(std::mem::take(&mut since));
@@ -105,6 +114,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Option<Options> {
         seeds: 0..0,
         threads: cores,
         nodes: usize::MAX,
+        brief: false,
         until_failure: false,
         replay: None,
         shrink: None,
@@ -120,6 +130,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Option<Options> {
             "--shrink" => options.shrink = Some(number()?),
             "--rounds" => options.rounds = number()?,
             "--from" => options.from = number()?,
+            "--brief" => options.brief = true,
             "--until-failure" => options.until_failure = true,
             range => {
                 let (from, to) = range.split_once("..")?;
@@ -132,7 +143,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Option<Options> {
 }
 
 fn replay(seed: u64, options: &Options) -> ExitCode {
-    let plan = Plan::draw(seed, options.nodes);
+    let plan = options.plan(seed);
     println!("{plan:#?}");
     let outcome = run(plan, Talk::Print, options.from * 1000);
     println!("hash {:016x}, {} events, {:?}", outcome.hash, outcome.events, outcome.counts);
@@ -143,7 +154,7 @@ fn replay(seed: u64, options: &Options) -> ExitCode {
 }
 
 fn show_shrunk(seed: u64, options: &Options) -> ExitCode {
-    let outcome = run(Plan::draw(seed, options.nodes), Talk::Silent, 0);
+    let outcome = run(options.plan(seed), Talk::Silent, 0);
     if outcome.violations.is_empty() {
         println!("seed {seed} does not fail");
         return ExitCode::SUCCESS;
@@ -193,7 +204,7 @@ fn work(options: &Options, shared: &Shared, begin: Instant) {
         if seed >= options.seeds.end {
             return;
         }
-        let outcome = run(Plan::draw(seed, options.nodes), Talk::Silent, 0);
+        let outcome = run(options.plan(seed), Talk::Silent, 0);
         let failed = !outcome.violations.is_empty();
         let mut totals = shared.totals.lock().expect("no thread panicked");
         totals.add(&outcome);
@@ -223,7 +234,7 @@ fn progress(totals: &Totals, passed: Duration) {
 
 /// The same seed again, this time with its last events.
 fn show_failure(outcome: &Outcome, options: &Options) {
-    let again = run(Plan::draw(outcome.seed, options.nodes), Talk::KeepTheEnd, 0);
+    let again = run(options.plan(outcome.seed), Talk::KeepTheEnd, 0);
     eprintln!("\nseed {}; the last events:", outcome.seed);
     again.last_lines.iter().for_each(|line| eprintln!("{line}"));
     for violation in &again.violations {

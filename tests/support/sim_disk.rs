@@ -9,6 +9,7 @@
 //! * Any call may fail, with nothing done or, for writes, with a part done. After a failed sync what was not
 //!   synced is as if it had been (the system has forgotten that it was not), but survives no power cut.
 //! * The machine may stop at any call.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -32,13 +33,12 @@ pub const EINTR: i32 = 4;
 pub const EIO: i32 = 5;
 pub const ENOSPC: i32 = 28;
 
+/// `durable` with `pending` on top is `live`, but for what was not durable when a sync failed: that never will be.
 #[derive(Clone, Debug, Default)]
 struct Inode {
     live: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Change>,
-    /// What was not durable when a sync failed never will be by itself.
-    forgotten: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +63,10 @@ struct State {
     faults: BTreeMap<u64, Fault>,
     /// Every call from here on fails with this, until it is taken back.
     broken: Option<i32>,
+    /// The same for syncs alone.
+    sync_error: Option<i32>,
+    /// There is no room: files cannot be made, and of what is written at most a part finds a place.
+    full: bool,
     stopped: bool,
     log: Vec<&'static str>,
 }
@@ -84,6 +88,39 @@ impl SimDisk {
     /// Lets all calls fail, or none any more.
     pub fn set_broken(&self, error: Option<i32>) {
         self.0.borrow_mut().broken = error;
+    }
+
+    /// Lets all syncs fail, or none any more.
+    pub fn set_sync_error(&self, error: Option<i32>) {
+        self.0.borrow_mut().sync_error = error;
+    }
+
+    pub fn set_full(&self, full: bool) {
+        self.0.borrow_mut().full = full;
+    }
+
+    /// What was to go wrong at certain calls does not.
+    pub fn clear_faults(&self) {
+        self.0.borrow_mut().faults.clear();
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn mend(&self) {
+        let mut state = self.0.borrow_mut();
+        (state.broken, state.sync_error, state.full) = (None, None, false);
+        state.faults.clear();
+    }
+
+    /// Turns over one bit of a file, for good.
+    pub fn flip(&self, name: &str, bit: u64) {
+        let mut state = self.0.borrow_mut();
+        let Some(inode) = state.names.get(name).copied() else { return };
+        let inode = &mut state.inodes[inode];
+        for image in [&mut inode.live, &mut inode.durable] {
+            if let Some(byte) = image.get_mut((bit / 8) as usize) {
+                *byte ^= 1 << (bit % 8);
+            }
+        }
     }
 
     /// How many calls there were.
@@ -182,20 +219,13 @@ impl Inode {
     }
 
     fn sync(&mut self) {
-        if self.forgotten {
-            // The system believes that the forgotten is on the disk. It is not.
-            for change in std::mem::take(&mut self.pending) {
-                apply(&mut self.durable, &change);
-            }
-        } else {
-            self.durable = self.live.clone();
-            self.pending.clear();
+        for change in std::mem::take(&mut self.pending) {
+            apply(&mut self.durable, &change);
         }
     }
 
     /// What was not synced is lost, and the system thinks that it was written.
     fn forget(&mut self) {
-        self.forgotten = true;
         self.pending.clear();
     }
 
@@ -236,6 +266,9 @@ impl FileLayer for SimDisk {
     fn create(&mut self, name: &str) -> io::Result<usize> {
         self.call("create")?;
         let mut state = self.0.borrow_mut();
+        if state.full {
+            return Err(io::Error::from_raw_os_error(ENOSPC));
+        }
         state.inodes.push(Inode::default());
         let inode = state.inodes.len() - 1;
         state.names.insert(name.to_owned(), inode);
@@ -259,7 +292,14 @@ impl FileLayer for SimDisk {
 
     fn write(&mut self, file: &usize, at: u64, bytes: &[u8]) -> io::Result<usize> {
         let fault = self.call("write")?;
-        let len = if fault == Some(Fault::Short) { (bytes.len() - 1).max(1) } else { bytes.len() };
+        let mut len = if fault == Some(Fault::Short) { (bytes.len() - 1).max(1) } else { bytes.len() };
+        if self.0.borrow().full {
+            // The first call fills what is left, the next finds nothing.
+            len /= 2;
+            if len < 16 {
+                return Err(io::Error::from_raw_os_error(ENOSPC));
+            }
+        }
         let change = Change::Write { at: at as usize, bytes: bytes[..len].to_vec() };
         self.0.borrow_mut().inodes[*file].change(change);
         Ok(len)
@@ -277,8 +317,11 @@ impl FileLayer for SimDisk {
     }
 
     fn sync(&mut self, file: &usize) -> io::Result<()> {
-        let result = self.call("sync");
+        let mut result = self.call("sync");
         let mut state = self.0.borrow_mut();
+        if let (Ok(_), Some(error)) = (&result, state.sync_error) {
+            result = Err(io::Error::from_raw_os_error(error));
+        }
         let stopped = state.stopped;
         match result {
             Ok(_) => state.inodes[*file].sync(),
@@ -315,8 +358,18 @@ impl FileLayer for SimDisk {
     fn sync_dir(&mut self) -> io::Result<()> {
         self.call("sync_dir")?;
         let mut state = self.0.borrow_mut();
+        if let Some(error) = state.sync_error {
+            return Err(io::Error::from_raw_os_error(error));
+        }
         state.pending_names.clear();
         state.durable_names = state.names.clone();
+        // What has no name any more can only be written to, and is never read again.
+        let State { inodes, names, .. } = &mut *state;
+        for (number, inode) in inodes.iter_mut().enumerate() {
+            if !names.values().any(|named| *named == number) {
+                *inode = Inode::default();
+            }
+        }
         Ok(())
     }
 }
