@@ -63,7 +63,8 @@ pub(super) fn run(target: Target, patience: Option<Duration>) -> Result<Exit, Fa
                     && patience.is_some_and(|most| heard.elapsed() > most);
                 if waits {
                     progress.end(&counts, &sent)?;
-                    let text = format!("No reply for {:.1} seconds (--pipe-timeout)", heard.elapsed().as_secs_f64());
+                    let text =
+                        format!("No reply for {:.1} seconds (--pipe-timeout)", heard.elapsed().as_secs_f64());
                     return Err(Fault::Late(text));
                 }
             }
