@@ -31,3 +31,12 @@ pub mod engine;
 pub mod net;
 pub mod resp;
 pub mod types;
+
+/// The examples in Rust of the documents for users, which the tests compile.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/manual/clients.md")]
+    struct Clients;
+}

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -62,6 +63,10 @@ fn every_workload_does_its_count_and_leaves_no_job() {
         ("cycle --count 100", 300),
         ("backlog 105", 315),
         ("queues 7 --count 100", 300),
+        ("stages --count 100", 300),
+        ("cycle --count 1000 --get-batch 64 --ack-batch 50", 3_000),
+        ("cycle --count 100 --waiting 1000", 300),
+        ("cycle --count 100 --body 1-300", 300),
         // More than the socket buffers hold, so that writing has to wait for reading.
         ("cycle --count 1500 --body 20000", 4_500),
     ] {
@@ -83,6 +88,48 @@ fn process_of_the_server_is_found_by_its_port() {
     assert!(fields["rss_full"].as_u64() > Some(0), "{fields}");
     assert!(fields["cpu_ticks"].is_u64(), "{fields}");
     assert_eq!(fields["slices"].as_array().map(Vec::len), Some(10), "{fields}");
+    assert!(fields["drain_cpu_usec_per_job"].is_number(), "{fields}");
+}
+
+#[test]
+fn every_job_of_the_open_load_is_delivered_and_timed() {
+    let server = Server::start(&[]);
+    let fields = measured(server.port, "latency 2000 --count 500 --connections 6 --spread 3");
+    assert_eq!((&fields["jobs"], &fields["rate"]), (&500.into(), &2000.into()));
+    for name in ["latency", "add_latency"] {
+        let of = |quantile: &str| fields[format!("{name}_{quantile}_usec")].as_f64().expect("a number");
+        assert!(of("p50") > 0.0 && of("p50") <= of("p999") && of("p999") <= of("max"), "{fields}");
+    }
+    let Value::Bulk(info) = server.connect().run("INFO jobs") else { panic!("INFO is text") };
+    assert!(String::from_utf8_lossy(&info).contains("registered_jobs:0\r\n"), "none is left");
+}
+
+#[test]
+fn stages_are_measured_each_for_itself() {
+    let server = Server::start(&[]);
+    let fields = measured(server.port, "stages --count 5000");
+    for stage in ["add", "get", "ack"] {
+        assert!(fields[format!("{stage}_cpu_usec_per_job")].is_number(), "{fields}");
+    }
+    assert_eq!(fields["jobs"], 5_000);
+}
+
+#[test]
+fn progress_is_shown_where_there_is_no_terminal_only_on_request() {
+    let (_null, port) = Null::start();
+    let quiet = benchmark(port, "ping --seconds 0.01 --peer null");
+    let said = String::from_utf8_lossy(&quiet.stderr).into_owned();
+    assert!(!said.contains("operations,"), "{said}");
+    let told = benchmark(port, "ping --seconds 1.1 --peer null --progress");
+    let said = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(said.starts_with("ping: ") && said.contains("operations,"), "{said}");
+}
+
+#[test]
+fn what_a_peer_cannot_do_is_wrong_usage() {
+    let output = benchmark(1, "cycle --peer beanstalkd --get-batch 2");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("beanstalkd has no requests for several jobs"));
 }
 
 #[test]
@@ -145,5 +192,35 @@ fn csv_has_one_head_and_a_line_per_run() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 3, "{text}");
-    assert!(lines[0].starts_with("workload,peer,") && lines[2].starts_with("ping,null,"), "{text}");
+    assert!(
+        lines[0].starts_with("title,workload,peer,") && lines[2].starts_with("ping window 16,ping,null,"),
+        "{text}"
+    );
+}
+
+#[test]
+fn files_of_results_are_summed_up_compared_and_drawn() {
+    let dir = std::env::temp_dir().join(format!("disque-benchmark-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).expect("a place for files");
+    let (_null, port) = Null::start();
+    let output = benchmark(port, "cycle --count 10 --peer null --repeat 3 --json --title one,two");
+    let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
+    fs::write(path("a.json"), &output.stdout).expect("it can be written");
+    let text = |words: &str| {
+        let output = benchmark(port, words);
+        assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let table = text(&format!("summary {} --svg {}", path("a.json"), path("plots")));
+    assert!(table.starts_with("### one,two\n\n| server |") && table.contains("| null |"), "{table}");
+    let chart = fs::read_to_string(dir.join("plots/one-two.svg")).expect("a chart");
+    assert!(chart.starts_with("<svg ") && chart.contains(">null</text>"), "{chart}");
+    let same = text(&format!("compare {} {}", path("a.json"), path("a.json")));
+    assert!(same.contains("one,two, null") && same.contains("+0.0 %"), "{same}");
+    fs::write(path("b.json"), "{}\n").expect("it can be written");
+    let wrong = benchmark(port, &format!("compare {} {}", path("a.json"), path("b.json")));
+    let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(said.contains("b.json: line 1: has no title"), "{said}");
+    fs::remove_dir_all(&dir).expect("it is ours");
 }

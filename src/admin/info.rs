@@ -177,6 +177,10 @@ pub struct AofDetails {
     pub buffer_length: u64,
     /// Bytes that wait to be written to the file of a running rewrite.
     pub rewrite_buffer_length: u64,
+    /// Places in the files that were found damaged when they were loaded, and skipped.
+    pub load_damages: u64,
+    /// Bytes that were cut off at their ends then.
+    pub load_cut_bytes: u64,
     /// Syncs that were asked for and are not done.
     pub pending_fsync: u64,
     /// Writes that had to wait for a sync.
@@ -346,6 +350,8 @@ fn persistence(source: &InfoSource<'_>, page: &mut Page) {
         page.field("aof_rewrite_buffer_length", details.rewrite_buffer_length);
         page.field("aof_pending_bio_fsync", details.pending_fsync);
         page.field("aof_delayed_fsync", details.delayed_fsync);
+        page.field("aof_load_damages", details.load_damages);
+        page.field("aof_load_cut_bytes", details.load_cut_bytes);
     }
     if let Some(loading) = source.loading {
         page.field("loading_start_time", loading.started.secs());

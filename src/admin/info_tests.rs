@@ -147,6 +147,8 @@ fn an_aof_in_use_is_told_about() {
                     rewrite_buffer_length: 4,
                     pending_fsync: 5,
                     delayed_fsync: 6,
+                    load_damages: 7,
+                    load_cut_bytes: 8,
                 },
             };
         },
@@ -158,7 +160,7 @@ fn an_aof_in_use_is_told_about() {
         "aof_rewrite_scheduled:1", "aof_last_rewrite_time_sec:0", "aof_current_rewrite_time_sec:4",
         "aof_last_bgrewrite_status:err", "aof_last_write_status:err", "aof_current_size:1", "aof_base_size:2",
         "aof_pending_rewrite:1", "aof_buffer_length:3", "aof_rewrite_buffer_length:4",
-        "aof_pending_bio_fsync:5", "aof_delayed_fsync:6",
+        "aof_pending_bio_fsync:5", "aof_delayed_fsync:6", "aof_load_damages:7", "aof_load_cut_bytes:8",
     ]);
     assert_eq!(text, expected);
 }

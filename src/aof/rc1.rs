@@ -257,6 +257,7 @@ pub fn encode_rc1(record: &Record<'_>, out: &mut Vec<u8>) {
         | Record::Holders { .. }
         | Record::Pause { .. }
         | Record::Flushed
-        | Record::End { .. } => {}
+        | Record::End { .. }
+        | Record::Slots { .. } => {}
     }
 }

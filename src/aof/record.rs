@@ -50,7 +50,8 @@
 //! | 40+20N  | 20 M | nodes that confirmed                                               |
 //!
 //! `Forgotten`, kind 5: job ID. `Pause`, kind 6: one byte, 1 for input plus 2 for output, then the queue name.
-//! `Flushed`, kind 7: nothing. `End`, kind 8: eight bytes, how many records the base holds before it.
+//! `Flushed`, kind 7: nothing. `End`, kind 8: eight bytes, how many records the base holds before it. `Slots`, kind 9: two
+//! numbers of eight bytes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -95,6 +96,11 @@ pub enum Record<'a> {
     End {
         /// How many records stand before it.
         records: u64,
+    },
+    /// What turns the IDs of jobs that were added here into their places in memory. It only makes loading fast.
+    Slots {
+        /// The key.
+        key: [u64; 2],
     },
 }
 
@@ -176,6 +182,7 @@ const FORGOTTEN: u8 = 5;
 const PAUSE: u8 = 6;
 const FLUSHED: u8 = 7;
 const END: u8 = 8;
+const SLOTS: u8 = 9;
 
 const NODE_LEN: usize = 20;
 const JOB_FIXED: usize = 72;
@@ -197,6 +204,7 @@ impl<'a> Record<'a> {
             Record::Pause { .. } => PAUSE,
             Record::Flushed => FLUSHED,
             Record::End { .. } => END,
+            Record::Slots { .. } => SLOTS,
         }
     }
 
@@ -207,7 +215,7 @@ impl<'a> Record<'a> {
             Record::Standing(standing) => Some(standing.id),
             Record::Acked(acked) => Some(acked.id),
             Record::Holders { id, .. } | Record::Forgotten { id } => Some(*id),
-            Record::Pause { .. } | Record::Flushed | Record::End { .. } => None,
+            Record::Pause { .. } | Record::Flushed | Record::End { .. } | Record::Slots { .. } => None,
         }
     }
 
@@ -227,6 +235,7 @@ impl<'a> Record<'a> {
             }
             Record::Flushed => {}
             Record::End { records } => out.extend_from_slice(&records.to_le_bytes()),
+            Record::Slots { key } => key.iter().for_each(|part| out.extend_from_slice(&part.to_le_bytes())),
         }
     }
 
@@ -258,6 +267,10 @@ impl<'a> Record<'a> {
             }
             FLUSHED => Record::Flushed,
             END => Record::End { records: u64::from_le_bytes(array(&mut input)?) },
+            SLOTS => {
+                let key = [array(&mut input)?, array(&mut input)?].map(u64::from_le_bytes);
+                Record::Slots { key }
+            }
             _ => return Ok(None),
         };
         if input.is_empty() { Ok(Some(record)) } else { Err(RecordError::Lengths) }
@@ -424,6 +437,7 @@ pub(crate) mod tests {
             }),
             1 => Just(Record::Flushed),
             1 => any::<u64>().prop_map(|records| Record::End { records }),
+            1 => any::<[u64; 2]>().prop_map(|key| Record::Slots { key }),
         ]
     }
 
@@ -500,7 +514,7 @@ pub(crate) mod tests {
     #[test]
     fn a_kind_of_a_later_version_is_told_from_damage() {
         let nodes = &mut Vec::new();
-        assert_eq!(Record::decode(9, b"whatever", nodes), Ok(None));
+        assert_eq!(Record::decode(10, b"whatever", nodes), Ok(None));
         assert_eq!(Record::decode(FLUSHED, b"x", nodes), Err(RecordError::Lengths));
         assert_eq!(Record::decode(PAUSE, b"\x04q", nodes), Err(RecordError::Field("pause")));
         let mut standing = payload(&Record::Standing(Standing {
@@ -539,7 +553,7 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn any_bytes_are_a_record_that_gives_them_back_or_none(kind in 0..10_u8, bytes in vec(any::<u8>(), 0..200)) {
+        fn any_bytes_are_a_record_that_gives_them_back_or_none(kind in 0..11_u8, bytes in vec(any::<u8>(), 0..200)) {
             let nodes = &mut Vec::new();
             if let Ok(Some(record)) = Record::decode(kind, &bytes, nodes) {
                 let again = payload(&record);

@@ -306,17 +306,16 @@ impl<L: FileLayer> Writer<L> {
         if nothing_new {
             return None;
         }
-        let due = self.next.is_some()
-            || self.sync_wanted > self.durable
-            || match self.policy {
-                SyncPolicy::Always => true,
-                SyncPolicy::EverySecond => now.0 >= self.last_sync.0 + SECOND.0,
-                SyncPolicy::No => false,
-            };
-        if due && self.syncing {
-            self.delayed_syncs += 1;
+        let by_policy = match self.policy {
+            SyncPolicy::Always => true,
+            SyncPolicy::EverySecond => now.0 >= self.last_sync.0 + SECOND.0,
+            SyncPolicy::No => false,
+        };
+        if self.syncing {
+            self.delayed_syncs += u64::from(by_policy);
             return None;
         }
+        let due = by_policy || self.next.is_some() || self.sync_wanted > self.durable;
         due.then(|| self.begin_sync(now))
     }
 
@@ -357,11 +356,6 @@ impl<L: FileLayer> Writer<L> {
     pub fn perform(&mut self, task: &SyncTask<L::File>) {
         let result = task.perform(&mut self.layer);
         self.synced(task, result);
-    }
-
-    /// Whether somebody asked for the sync, or a next log waits for it.
-    pub fn is_sync_awaited(&self) -> bool {
-        self.sync_wanted > self.durable || self.next.is_some()
     }
 
     /// How often a sync was due while the one before was under way.

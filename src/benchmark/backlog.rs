@@ -7,7 +7,8 @@ use super::fault::Fault;
 use super::load::Limit;
 use super::peer::{Peer, Step};
 use super::report::Findings;
-use super::statistics::Cost;
+use super::side::Side;
+use super::statistics::{Cost, ratio};
 use super::target::Target;
 use super::workload::Meter;
 
@@ -29,7 +30,9 @@ pub(super) fn run(target: &mut Target, jobs: u64) -> Result<Findings, Fault> {
     let mut text = String::new();
     let mut slices = Vec::new();
     let mut resident_full = None;
+    let mut totals = Vec::new();
     for (name, steps) in [("fill", FILL), ("drain", DRAIN)] {
+        let mut total = Cost { ticks: Some(0), ..Cost::default() };
         for number in 0..SLICES {
             // The remainder goes to the slices one by one, so that all jobs are in some slice.
             let share = jobs * (number + 1) / SLICES - jobs * number / SLICES;
@@ -37,6 +40,7 @@ pub(super) fn run(target: &mut Target, jobs: u64) -> Result<Findings, Fault> {
                 continue;
             }
             let cost = meter.measure(steps, Limit::Jobs(share))?;
+            total.add(&cost);
             text.push_str(&slice_text(name, number, &cost));
             slices.push(json!({
                 "slice": format!("{name} {}", number + 1),
@@ -45,6 +49,7 @@ pub(super) fn run(target: &mut Target, jobs: u64) -> Result<Findings, Fault> {
             }));
         }
         resident_full = resident_full.or_else(|| meter.target.resident());
+        totals.push((name, total));
     }
     let after = loop_turns(meter.target)?;
     let mut findings = meter.finish()?;
@@ -52,6 +57,14 @@ pub(super) fn run(target: &mut Target, jobs: u64) -> Result<Findings, Fault> {
     text.push_str(&loop_text("before", &before));
     text.push_str(&loop_text("after", &after));
     findings.text.insert_str(0, &text);
+    for (name, total) in totals {
+        let per_second = ratio(jobs as f64, total.elapsed.as_secs_f64());
+        findings.note(&format!("{name}_jobs_per_second"), json!(per_second));
+        findings.note(&format!("{name}_cpu_usec_per_job"), json!(total.cpu_per(jobs)));
+        if let Some(cpu) = total.cpu_per(jobs) {
+            findings.text.push_str(&format!("  {name}: {cpu:.3} us of processor time per job\n"));
+        }
+    }
     findings.note("rss_full", json!(resident_full));
     findings.note("rss_per_job", json!(bytes));
     findings.note("loop_turn_max_usec_before", json!(before.max_micros));
@@ -69,11 +82,11 @@ fn slice_text(name: &str, number: u64, cost: &Cost) -> String {
 }
 
 fn loop_turns(target: &mut Target) -> Result<LoopTurns, Fault> {
-    if target.speech.peer != Peer::Disque {
+    let (Peer::Disque, Side::Resp(control)) = (target.speech.peer, &mut target.side) else {
         return Ok(LoopTurns { max_micros: None, histogram: String::new() });
-    }
-    let max_micros = target.control.info("loop_turn_max_usec")?;
-    let rows = target.control.ask([b"DEBUG", b"LOOP-HISTOGRAM"])?;
+    };
+    let max_micros = control.info("loop_turn_max_usec")?;
+    let rows = control.ask([b"DEBUG", b"LOOP-HISTOGRAM"])?;
     Ok(LoopTurns { max_micros, histogram: histogram_text(&rows) })
 }
 

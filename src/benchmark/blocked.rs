@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::control::connect;
 use super::fault::Fault;
+use super::process::TICK_MICROS;
 use super::report::Findings;
 use super::statistics::{Cost, latencies};
 use super::target::Target;
+use super::wire::{connect, greet};
 
 /// Within this time all clients must have come to block.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,13 +20,15 @@ const POLL_PERIOD: Duration = Duration::from_millis(20);
 
 /// Lets so many clients wait for a while.
 pub(super) fn run(target: &mut Target, clients: u32) -> Result<Findings, Fault> {
-    let wanted = target.control.info("blocked_clients")?.unwrap_or(0) + u64::from(clients);
+    let wanted = target.side.waiting_clients(&target.speech)? + u64::from(clients);
     let resident_before = target.resident();
     let mut streams = Vec::new();
     for number in 0..clients {
         let mut stream = connect(target.addresses[0])?;
+        let inbox = format!("_INBOX.{}.{number}", std::process::id()).into_bytes();
+        greet(&mut stream, &target.speech.greeting(&inbox))?;
         let mut bytes = Vec::new();
-        target.speech.write_wait(&mut bytes, number % target.speech.queues.len() as u32);
+        target.speech.write_wait(&mut bytes, &inbox, number % target.speech.queues.len() as u32);
         stream.write_all(&bytes)?;
         streams.push(stream);
     }
@@ -35,7 +38,7 @@ pub(super) fn run(target: &mut Target, clients: u32) -> Result<Findings, Fault> 
     let started = Instant::now();
     thread::sleep(target.duration);
     let ticks = target.ticks().zip(before).map(|(after, before)| after - before);
-    let cost = Cost { operations: 0, elapsed: started.elapsed(), ticks };
+    let cost = Cost { operations: 0, jobs: 0, elapsed: started.elapsed(), ticks };
     drop(streams);
     target.remove_queues()?;
     let mut findings = Findings::new(cost, &latencies(), 0, resident_before, resident_after);
@@ -47,6 +50,8 @@ pub(super) fn run(target: &mut Target, clients: u32) -> Result<Findings, Fault> 
         cost.elapsed.as_secs_f64(),
         bytes.map_or("unknown".to_string(), |bytes| format!("{bytes:.0}")),
     );
+    let busy = ticks.map(|ticks| ticks as f64 * TICK_MICROS as f64 / 1e4 / cost.elapsed.as_secs_f64());
+    findings.note("cpu_percent", json!(busy));
     findings.note("clients", json!(clients));
     findings.note("rss_per_client", json!(bytes));
     Ok(findings)
@@ -55,7 +60,7 @@ pub(super) fn run(target: &mut Target, clients: u32) -> Result<Findings, Fault> 
 fn wait_until_blocked(target: &mut Target, wanted: u64) -> Result<(), Fault> {
     let until = Instant::now() + PATIENCE;
     loop {
-        let blocked = target.control.info("blocked_clients")?.unwrap_or(0);
+        let blocked = target.side.waiting_clients(&target.speech)?;
         if blocked >= wanted {
             return Ok(());
         }

@@ -1,4 +1,5 @@
-//! The side connection: questions before and after the load, one at a time or many together.
+//! The side connection to servers that speak RESP: questions before and after the load, one at a time or many
+//! together.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -8,7 +9,8 @@ use redis_protocol::resp2::decode;
 use redis_protocol::resp2::types::OwnedFrame;
 
 use super::fault::Fault;
-use super::peer::request;
+use super::speech::request;
+use super::wire::connect;
 
 /// Preparing 100,000 queues in one go can take a server a while, hardly this long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -66,14 +68,6 @@ impl Control {
         };
         Ok(field_of(&text, field))
     }
-}
-
-/// A connection without delays.
-pub(super) fn connect(address: SocketAddr) -> Result<TcpStream, Fault> {
-    let stream = TcpStream::connect(address)
-        .map_err(|error| Fault::Connect { address: address.to_string(), error })?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 fn field_of(info: &str, field: &str) -> Option<u64> {

@@ -28,6 +28,16 @@ pub(super) enum Fault {
         blocked: u64,
         wanted: u64,
     },
+    /// So many jobs had not come so long after the last one was added.
+    Undelivered {
+        jobs: u64,
+        seconds: u64,
+    },
+    /// A file of results cannot be used.
+    Results {
+        file: String,
+        why: String,
+    },
     Io(io::Error),
 }
 
@@ -45,6 +55,13 @@ impl fmt::Display for Fault {
             Fault::NotBlocked { blocked, wanted } => {
                 write!(f, "only {blocked} of {wanted} clients block; is the limit of open files too low?")
             }
+            Fault::Undelivered { jobs, seconds } => {
+                write!(
+                    f,
+                    "{jobs} jobs have not come {seconds} seconds after the last one was added; is the rate too high?"
+                )
+            }
+            Fault::Results { file, why } => write!(f, "{file}: {why}"),
             Fault::Io(error) => write!(f, "input or output failed: {error}"),
         }
     }

@@ -1,27 +1,18 @@
-//! One connection of the load: its socket, what it still has to send and to receive, and the jobs it holds.
+//! One connection of the closed load: the step it is in, the replies it awaits and the jobs it holds.
 
-use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use mio::net::TcpStream;
-
-use super::control;
 use super::fault::Fault;
-use super::peer::{Speech, Step};
-use super::scan::{self, Unwanted};
+use super::peer::Step;
+use super::scan::Says;
+use super::speech::{Expected, Speech};
+use super::wire::{Heard, Scratch, Wire};
 
 /// A connection, with at most one window of requests in flight.
 pub(super) struct Link {
-    pub(super) stream: TcpStream,
-    output: Vec<u8>,
-    /// How much of the output is sent.
-    sent: usize,
-    /// The start of a reply whose end has not come.
-    partial: Vec<u8>,
-    /// The step whose replies are awaited, and how many are.
-    pub(super) step: Step,
-    pub(super) awaited: u32,
+    pub(super) wire: Wire,
+    awaiting: Awaiting,
     pub(super) sent_at: Instant,
     /// Which step of the plan is next.
     pub(super) next_step: usize,
@@ -30,6 +21,20 @@ pub(super) struct Link {
     /// Jobs that it added and has not begun to get.
     pub(super) added: u64,
     pub(super) held: Held,
+}
+
+/// The step whose replies are awaited.
+struct Awaiting {
+    step: Step,
+    /// How many replies are yet to come, in groups of so many for so many jobs.
+    expected: Expected,
+    /// How many jobs these are for.
+    jobs: u32,
+    /// Number of the first job of the turn, and how many queues jobs are spread over.
+    first: u64,
+    queues: u64,
+    /// How many jobs of the step are done.
+    done: u32,
 }
 
 /// Jobs that were got and not acknowledged, oldest first.
@@ -73,24 +78,19 @@ impl Held {
 /// What a piece of the input brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Received {
-    pub(super) replies: u32,
-    /// Replies that say that nothing was done.
+    /// Jobs that are done with this step.
+    pub(super) jobs: u32,
+    /// Jobs with which nothing was done.
     pub(super) voids: u32,
     /// Whether there may be more to read at once.
     pub(super) more: bool,
 }
 
 impl Link {
-    pub(super) fn open(address: SocketAddr) -> Result<Link, Fault> {
-        let stream = control::connect(address)?;
-        stream.set_nonblocking(true)?;
+    pub(super) fn open(address: SocketAddr, speech: &Speech, number: u32) -> Result<Link, Fault> {
         Ok(Link {
-            stream: TcpStream::from_std(stream),
-            output: Vec::new(),
-            sent: 0,
-            partial: Vec::new(),
-            step: Step::Ping,
-            awaited: 0,
+            wire: Wire::open(address, speech, number)?,
+            awaiting: Awaiting::nothing(),
             sent_at: Instant::now(),
             next_step: 0,
             turn: (0, 0),
@@ -99,112 +99,168 @@ impl Link {
         })
     }
 
-    /// Writes the requests of a step; how many replies they will bring is then awaited.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.awaiting.expected.replies > 0
+    }
+
+    /// Writes the requests of a step; what they bring is then awaited.
     pub(super) fn prepare(&mut self, speech: &Speech, step: Step, window: u32) {
-        assert_eq!(self.awaited, 0, "a window is sent when the one before is answered");
-        self.output.clear();
-        self.sent = 0;
-        self.step = step;
+        assert!(!self.is_waiting(), "a window is sent when the one before is answered");
         let jobs = if step == Step::Ack { self.held.len().min(window as usize) as u32 } else { self.turn.1 };
-        if step == Step::Ack {
+        self.awaiting = Awaiting {
+            step,
+            expected: speech.expected(step, jobs),
+            jobs,
+            first: self.turn.0,
+            queues: speech.queues.len() as u64,
+            done: 0,
+        };
+        if jobs == 0 {
+            self.awaiting.expected.replies = 0;
+            return;
+        }
+        let (out, inbox) = (&mut self.wire.output, self.wire.inbox.as_slice());
+        match step {
+            Step::Ping => (0..jobs).for_each(|_| speech.write_ping(out)),
+            Step::Add => {
+                for i in 0..jobs {
+                    let body = speech.bodies.of(self.turn.0 + u64::from(i));
+                    speech.write_add(out, inbox, self.awaiting.queue_of(i), body);
+                }
+                self.added += u64::from(jobs);
+            }
+            Step::Get => {
+                let mut asked = 0;
+                while asked < jobs {
+                    let at_once = speech.get_at_once(jobs - asked);
+                    speech.write_get(out, inbox, self.awaiting.queue_of(asked), at_once);
+                    asked += at_once;
+                }
+                self.added = self.added.saturating_sub(u64::from(jobs));
+            }
+            Step::Ack => self.write_acks(speech, jobs),
+        }
+    }
+
+    fn write_acks(&mut self, speech: &Speech, jobs: u32) {
+        let out = &mut self.wire.output;
+        if speech.ack_batch == 1 {
             for _ in 0..jobs {
                 let (id, queue) = self.held.pop();
-                speech.write(&mut self.output, step, queue, id);
+                speech.write_ack(out, queue, &[id]);
             }
-            self.held.clear_if_empty();
         } else {
-            for i in 0..jobs {
-                let queue = self.queue_of(speech, i);
-                speech.write(&mut self.output, step, queue, b"");
+            let mut left = jobs;
+            while left > 0 {
+                let at_once = left.min(speech.ack_batch);
+                let ids: Vec<Vec<u8>> = (0..at_once).map(|_| self.held.pop().0.to_vec()).collect();
+                let ids: Vec<&[u8]> = ids.iter().map(Vec::as_slice).collect();
+                speech.write_ack(out, 0, &ids);
+                left -= at_once;
             }
         }
-        match step {
-            Step::Add => self.added += u64::from(jobs),
-            Step::Get => self.added = self.added.saturating_sub(u64::from(jobs)),
-            Step::Ping | Step::Ack => {}
-        }
-        self.awaited = jobs * speech.peer.requests(step);
+        speech.write_ack_end(out);
+        self.held.clear_if_empty();
+    }
+
+    /// Reads once and takes the complete replies out of what came.
+    pub(super) fn receive(&mut self, speech: &Speech, scratch: &mut Scratch) -> Result<Received, Fault> {
+        let mut received = Received::default();
+        let Link { wire, awaiting, held, .. } = self;
+        let more =
+            wire.receive(speech, scratch, |heard| awaiting.take(speech, held, &heard, &mut received))?;
+        received.more = more && self.is_waiting();
+        Ok(received)
+    }
+}
+
+impl Awaiting {
+    fn nothing() -> Awaiting {
+        let expected = Expected { replies: 0, group: 1, jobs: 1 };
+        Awaiting { step: Step::Ping, expected, jobs: 0, first: 0, queues: 1, done: 0 }
     }
 
     /// The queue of the i-th job of this turn.
-    fn queue_of(&self, speech: &Speech, i: u32) -> u32 {
-        match speech.queues.len() as u64 {
+    fn queue_of(&self, i: u32) -> u32 {
+        match self.queues {
             // A division per request would be paid by every run with a single queue.
             1 => 0,
-            queues => ((self.turn.0 + u64::from(i)) % queues) as u32,
+            queues => ((self.first + u64::from(i)) % queues) as u32,
         }
     }
 
-    /// Sends as much of the output as the system takes now.
-    pub(super) fn send(&mut self) -> Result<(), Fault> {
-        while self.sent < self.output.len() {
-            match self.stream.write(&self.output[self.sent..]) {
-                Ok(len) => self.sent += len,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
+    fn take(
+        &mut self,
+        speech: &Speech,
+        held: &mut Held,
+        heard: &Heard<'_>,
+        received: &mut Received,
+    ) -> Result<(), Fault> {
+        if self.expected.replies == 0 {
+            return Err(Fault::Malformed("a reply to nothing".to_string()));
         }
+        let left = self.jobs - self.done;
+        if heard.says == Says::End {
+            self.expected.replies = 0;
+            received.voids += left;
+            received.jobs += left;
+            self.done = self.jobs;
+            return Ok(());
+        }
+        let wanted = left.min(self.expected.jobs);
+        // The first replies of a group only repeat what the last one says.
+        if (self.expected.replies - 1).is_multiple_of(self.expected.group) {
+            let had = match (self.step, heard.says) {
+                (_, Says::Nothing) => 0,
+                (Step::Get, _) => self.hold(speech, held, heard, wanted),
+                (Step::Ack, Says::Number(number)) => u32::try_from(number).unwrap_or(wanted).min(wanted),
+                _ => wanted,
+            };
+            received.voids += wanted - had;
+            received.jobs += wanted;
+            self.done += wanted;
+        }
+        self.expected.replies -= 1;
         Ok(())
     }
 
-    /// Reads once and takes the complete replies out of what came. The scratch memory is shared by all links; it
-    /// grows if a single reply does not fit.
-    pub(super) fn receive(&mut self, speech: &Speech, scratch: &mut Vec<u8>) -> Result<Received, Fault> {
-        let kept = self.partial.len();
-        if kept >= scratch.len() / 2 {
-            scratch.resize(scratch.len() * 2, 0);
+    /// Keeps the jobs that came; how many they are.
+    fn hold(&self, speech: &Speech, held: &mut Held, heard: &Heard<'_>, wanted: u32) -> u32 {
+        let queue = self.queue_of(self.done);
+        if speech.needs_ids() {
+            heard.jobs.iter().for_each(|job| held.push(&heard.bytes[job.id.clone()], queue));
+            heard.jobs.len() as u32
+        } else {
+            (0..wanted).for_each(|_| held.push(b"", queue));
+            wanted
         }
-        let len = match self.stream.read(&mut scratch[kept..]) {
-            Ok(0) => return Err(Fault::Closed),
-            Ok(len) => len,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                return Ok(Received { more: true, ..Received::default() });
-            }
-            Err(error) => return Err(error.into()),
-        };
-        scratch[..kept].copy_from_slice(&self.partial);
-        self.partial.clear();
-        let full = kept + len == scratch.len();
-        let mut received = self.take_replies(speech, &scratch[..kept + len])?;
-        received.more = full && self.awaited > 0;
-        Ok(received)
-    }
-
-    fn take_replies(&mut self, speech: &Speech, bytes: &[u8]) -> Result<Received, Fault> {
-        let mut received = Received::default();
-        let mut at = 0;
-        while at < bytes.len() {
-            let rest = &bytes[at..];
-            let reply = match scan::reply(rest) {
-                Ok(Some(reply)) => reply,
-                Ok(None) => break,
-                Err(Unwanted::Error(text)) => return Err(Fault::Refused(text)),
-                Err(Unwanted::Malformed(excerpt)) => return Err(Fault::Malformed(excerpt)),
-            };
-            if self.awaited == 0 {
-                return Err(Fault::Malformed("a reply to nothing".to_string()));
-            }
-            if reply.void {
-                received.voids += 1;
-            } else if self.step == Step::Get {
-                let queue = self.queue_of(speech, self.turn.1 - self.awaited);
-                let id = reply.picked.map_or(b"".as_slice(), |range| &rest[range]);
-                self.held.push(id, queue);
-            }
-            self.awaited -= 1;
-            received.replies += 1;
-            at += reply.len;
-        }
-        self.partial.extend_from_slice(&bytes[at..]);
-        Ok(received)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::bodies::{Bodies, Lengths};
+    use super::super::peer::Peer;
+    use super::super::scan;
     use super::*;
+
+    /// What a step of so many jobs receives for these bytes, and the jobs that are then held.
+    fn taken(peer: Peer, batch: u32, step: Step, jobs: u32, bytes: &[u8]) -> (Received, u32, Held) {
+        let mut speech = Speech::new(peer, "q", 1, Bodies::new(Lengths::Fixed(1)));
+        (speech.get_batch, speech.ack_batch) = (batch, batch);
+        let expected = speech.expected(step, jobs);
+        let mut awaiting = Awaiting { step, expected, jobs, ..Awaiting::nothing() };
+        let (mut received, mut held) = (Received::default(), Held::default());
+        let (mut picks, mut at) = (Vec::new(), 0);
+        while at < bytes.len() {
+            let scanned = scan::reply(peer, &bytes[at..], &mut picks).expect("replies").expect("complete");
+            let reply = &bytes[at..at + scanned.len];
+            let heard = Heard { says: scanned.says, bytes: reply, jobs: &picks };
+            awaiting.take(&speech, &mut held, &heard, &mut received).expect("it was expected");
+            at += scanned.len;
+        }
+        (received, awaiting.expected.replies, held)
+    }
 
     #[test]
     fn held_jobs_are_taken_oldest_first() {
@@ -219,5 +275,30 @@ mod tests {
         assert_eq!(held.pop(), (b"bc".as_slice(), 3));
         held.clear_if_empty();
         assert!(held.len() == 0 && held.ids.is_empty());
+    }
+
+    #[test]
+    fn short_batches_are_counted_as_jobs_that_did_not_come() {
+        let one = b"*1\r\n*3\r\n$1\r\nq\r\n$1\r\nA\r\n$1\r\nx\r\n";
+        let (received, left, held) = taken(Peer::Disque, 4, Step::Get, 6, one);
+        assert_eq!((received.jobs, received.voids, left, held.len()), (4, 3, 1, 1));
+        let (received, left, _) = taken(Peer::Disque, 4, Step::Ack, 6, b":4\r\n:1\r\n");
+        assert_eq!((received.jobs, received.voids, left), (6, 1, 0));
+    }
+
+    #[test]
+    fn job_of_a_stream_is_done_when_it_is_deleted_too() {
+        let (received, left, _) = taken(Peer::RedisStreams, 1, Step::Ack, 2, b":1\r\n:1\r\n:1\r\n");
+        assert_eq!((received.jobs, received.voids, left), (1, 0, 1));
+    }
+
+    #[test]
+    fn status_of_nats_ends_a_fetch_and_one_pong_ends_all_acknowledgements() {
+        let job = b"MSG q 1 $JS.ACK.q.c.1 1\r\nx\r\n".as_slice();
+        let none = b"HMSG i 1 28 28\r\nNATS/1.0 404 No Messages\r\n\r\n\r\n";
+        let (received, left, held) = taken(Peer::Nats, 1, Step::Get, 3, &[job, none].concat());
+        assert_eq!((received.jobs, received.voids, left, held.len()), (3, 2, 0, 1));
+        let (received, left, _) = taken(Peer::Nats, 1, Step::Ack, 3, b"PONG\r\n");
+        assert_eq!((received.jobs, received.voids, left), (3, 0, 0));
     }
 }

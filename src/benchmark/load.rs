@@ -8,13 +8,13 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::fault::Fault;
 use super::link::Link;
-use super::peer::{Speech, Step};
-use super::report::Progress;
+use super::peer::Step;
+use super::progress::Progress;
+use super::speech::Speech;
+use super::wire::Scratch;
 
 /// A server that says nothing for so long is stuck.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Holds the replies to a window; larger ones are read in pieces. Small enough to stay in the processor's cache.
-const SCRATCH_LEN: usize = 256 * 1024;
 
 /// What every connection does, again and again, and when it is enough.
 #[derive(Clone, Copy)]
@@ -41,6 +41,8 @@ pub(super) enum Limit {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Driven {
     pub(super) operations: u64,
+    /// Jobs that were begun.
+    pub(super) jobs: u64,
     pub(super) voids: u64,
     pub(super) elapsed: Duration,
 }
@@ -50,27 +52,32 @@ pub(super) struct Load {
     poll: Poll,
     events: Events,
     links: Vec<Link>,
-    scratch: Vec<u8>,
+    scratch: Scratch,
     progress: Progress,
 }
 
 impl Load {
     /// Connects to the addresses in turn.
-    pub(super) fn open(addresses: &[SocketAddr], connections: u32) -> Result<Load, Fault> {
+    pub(super) fn open(
+        addresses: &[SocketAddr],
+        connections: u32,
+        speech: &Speech,
+        progress: Progress,
+    ) -> Result<Load, Fault> {
         let poll = Poll::new()?;
         let mut links = Vec::new();
         for (number, address) in (0..connections).zip(addresses.iter().cycle()) {
-            let mut link = Link::open(*address)?;
+            let mut link = Link::open(*address, speech, number)?;
             let interest = Interest::READABLE | Interest::WRITABLE;
-            poll.registry().register(&mut link.stream, Token(number as usize), interest)?;
+            poll.registry().register(&mut link.wire.stream, Token(number as usize), interest)?;
             links.push(link);
         }
         Ok(Load {
             poll,
             events: Events::with_capacity(connections as usize),
             links,
-            scratch: vec![0; SCRATCH_LEN],
-            progress: Progress::new(),
+            scratch: Scratch::new(),
+            progress,
         })
     }
 
@@ -82,7 +89,7 @@ impl Load {
         latency: &mut Histogram<u64>,
     ) -> Result<Driven, Fault> {
         let started = Instant::now();
-        let mut drive = Drive { speech, plan, latency, started, begun: 0, replies: [0; 4], voids: 0 };
+        let mut drive = Drive { speech, plan, latency, started, begun: 0, operations: 0, voids: 0 };
         let mut busy = 0;
         for link in &mut self.links {
             link.next_step = plan.steps.len();
@@ -95,14 +102,15 @@ impl Load {
             }
             for event in &self.events {
                 let link = &mut self.links[event.token().0];
-                if link.awaited > 0 && !drive.go_on(link, &mut self.scratch)? {
+                if link.is_waiting() && !drive.go_on(link, &mut self.scratch)? {
                     busy -= 1;
                 }
             }
-            self.progress.show(plan.steps, drive.operations(), started);
+            self.progress.show(plan.steps, drive.operations, started);
         }
         self.progress.clear();
-        Ok(Driven { operations: drive.operations(), voids: drive.voids, elapsed: started.elapsed() })
+        let Drive { operations, begun: jobs, voids, .. } = drive;
+        Ok(Driven { operations, jobs, voids, elapsed: started.elapsed() })
     }
 }
 
@@ -114,26 +122,25 @@ struct Drive<'a> {
     started: Instant,
     /// How many jobs have been begun.
     begun: u64,
-    /// Replies by step.
-    replies: [u64; 4],
+    operations: u64,
     voids: u64,
 }
 
 impl Drive<'_> {
     /// Receives what has come and, if that was all, sends the next window; false if there is none.
-    fn go_on(&mut self, link: &mut Link, scratch: &mut Vec<u8>) -> Result<bool, Fault> {
-        link.send()?;
+    fn go_on(&mut self, link: &mut Link, scratch: &mut Scratch) -> Result<bool, Fault> {
+        link.wire.send()?;
         loop {
             let received = link.receive(self.speech, scratch)?;
             // One look at the clock for all replies that came together.
             let now = Instant::now();
-            if received.replies > 0 {
+            if received.jobs > 0 {
                 let waited = now.duration_since(link.sent_at).as_nanos() as u64;
-                self.latency.saturating_record_n(waited, u64::from(received.replies));
-                self.replies[link.step as usize] += u64::from(received.replies);
+                self.latency.saturating_record_n(waited, u64::from(received.jobs));
+                self.operations += u64::from(received.jobs);
                 self.voids += u64::from(received.voids);
             }
-            if link.awaited == 0 {
+            if !link.is_waiting() {
                 return self.send_next(link, now);
             }
             if !received.more {
@@ -144,7 +151,7 @@ impl Drive<'_> {
 
     fn send_next(&mut self, link: &mut Link, now: Instant) -> Result<bool, Fault> {
         // A step can be empty: if nothing was got, nothing is acknowledged. Every turn has one that is not.
-        while link.awaited == 0 {
+        while !link.is_waiting() {
             if link.next_step == self.plan.steps.len() {
                 let jobs = self.jobs_of_next_turn(link, now);
                 if jobs == 0 {
@@ -158,7 +165,7 @@ impl Drive<'_> {
             link.next_step += 1;
         }
         link.sent_at = now;
-        link.send()?;
+        link.wire.send()?;
         Ok(true)
     }
 
@@ -172,11 +179,5 @@ impl Drive<'_> {
             Limit::Added => at_most(link.added),
             Limit::Held => at_most(link.held.len() as u64),
         }
-    }
-
-    fn operations(&self) -> u64 {
-        let steps = [Step::Ping, Step::Add, Step::Get, Step::Ack];
-        let of = |step: Step| self.replies[step as usize] / u64::from(self.speech.peer.requests(step));
-        steps.into_iter().map(of).sum()
     }
 }

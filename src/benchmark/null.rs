@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
+use super::peer::Peer;
 use super::scan;
 
 const LISTENER: Token = Token(usize::MAX);
@@ -109,8 +110,9 @@ impl Client {
 /// of strings.
 fn commands(bytes: &[u8]) -> io::Result<(usize, usize)> {
     let (mut count, mut at) = (0, 0);
+    let mut none = Vec::new();
     while at < bytes.len() {
-        match scan::reply(&bytes[at..]) {
+        match scan::reply(Peer::Null, &bytes[at..], &mut none) {
             Ok(Some(command)) => {
                 count += 1;
                 at += command.len;

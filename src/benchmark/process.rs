@@ -59,6 +59,17 @@ impl Process {
     }
 }
 
+/// Whether this process goes before all others that do not (policies FIFO and RR).
+pub(super) fn is_realtime() -> bool {
+    fs::read_to_string("/proc/self/stat").is_ok_and(|stat| matches!(policy(&stat), Some(1 | 2)))
+}
+
+/// The scheduling policy of `/proc/<pid>/stat`, the 41st field.
+fn policy(stat: &str) -> Option<u32> {
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    behind_name.split_whitespace().nth(38)?.parse().ok()
+}
+
 /// Whether an address is one of this machine: its port can be bound only if it is.
 fn is_local(ip: IpAddr) -> bool {
     ip.is_loopback() || std::net::UdpSocket::bind((ip, 0)).is_ok()
@@ -141,6 +152,13 @@ mod tests {
             assert_eq!(ticks(&format!("42 {name} {behind}")), Some(1300));
         }
         assert_eq!(ticks("42 (cut) S 1"), None);
+    }
+
+    #[test]
+    fn policy_is_the_forty_first_field() {
+        let fields: Vec<String> = (3..=52).map(|number| number.to_string()).collect();
+        assert_eq!(policy(&format!("1 (a b) {}", fields.join(" "))), Some(41));
+        assert!(!is_realtime(), "tests are not");
     }
 
     #[test]

@@ -1,40 +1,60 @@
 //! Results as people and programs read them.
 
-use std::io::{self, IsTerminal as _, Write as _};
-use std::time::{Duration, Instant};
+use std::io::{self, Write as _};
 
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
 use super::options::{Options, Workload};
-use super::peer::Step;
 use super::statistics::{Cost, ENOUGH_TICKS, median, ratio};
 
-/// Time between two updates of the line that shows progress.
-const PROGRESS_PERIOD: Duration = Duration::from_millis(200);
 /// Columns of `--csv`; each workload leaves some empty.
 const COLUMNS: &[&str] = &[
+    "title",
     "workload",
     "peer",
     "connections",
     "window",
     "body",
     "queues",
+    "nodes",
+    "replicate",
+    "get_batch",
+    "ack_batch",
+    "waiting",
+    "rate",
+    "jobs",
+    "jobs_per_second",
+    "cpu_usec_per_job",
     "operations",
     "seconds",
     "operations_per_second",
     "cpu_ticks",
     "cpu_usec_per_operation",
+    "fill_jobs_per_second",
+    "fill_cpu_usec_per_job",
+    "drain_jobs_per_second",
+    "drain_cpu_usec_per_job",
+    "add_cpu_usec_per_job",
+    "get_cpu_usec_per_job",
+    "ack_cpu_usec_per_job",
     "latency_p50_usec",
+    "latency_p90_usec",
     "latency_p99_usec",
     "latency_p999_usec",
     "latency_max_usec",
+    "add_latency_p50_usec",
+    "add_latency_p90_usec",
+    "add_latency_p99_usec",
+    "add_latency_p999_usec",
+    "add_latency_max_usec",
     "rss_before",
     "rss_full",
     "rss_after",
     "rss_per_job",
     "clients",
     "rss_per_client",
+    "cpu_percent",
     "loop_turn_max_usec_before",
     "loop_turn_max_usec_after",
     "voids",
@@ -62,7 +82,7 @@ impl Findings {
         let mut findings =
             Findings { fields: Map::new(), text: String::new(), warnings: Vec::new(), cost, resident_before };
         findings.note_cost(voids);
-        findings.note_latency(latency);
+        findings.note_latency("latency", "latency", latency);
         findings.note("rss_before", json!(resident_before));
         findings.note("rss_after", json!(resident_after));
         if let (Some(before), Some(after)) = (resident_before, resident_after) {
@@ -86,6 +106,7 @@ impl Findings {
     fn note_cost(&mut self, voids: u64) {
         let cost = self.cost;
         self.note("operations", json!(cost.operations));
+        self.note("jobs", json!(cost.jobs));
         self.note("seconds", json!(cost.elapsed.as_secs_f64()));
         self.note("cpu_ticks", json!(cost.ticks));
         self.note("voids", json!(voids));
@@ -98,6 +119,8 @@ impl Findings {
         if cost.operations == 0 {
             return;
         }
+        self.note("jobs_per_second", json!(ratio(cost.jobs as f64, cost.elapsed.as_secs_f64())));
+        self.note("cpu_usec_per_job", json!(cost.cpu_per(cost.jobs)));
         self.note("operations_per_second", json!(cost.operations_per_second()));
         self.note("cpu_usec_per_operation", json!(cost.cpu_per_operation()));
         self.text.push_str(&format!(
@@ -108,8 +131,10 @@ impl Findings {
         ));
         match cost.ticks.zip(cost.cpu_per_operation()) {
             Some((ticks, cpu)) => {
-                let text =
-                    format!("  {cpu:.3} us of the server's processor time per operation ({ticks} ticks)\n");
+                let job = cost.cpu_per(cost.jobs).unwrap_or(cpu);
+                let text = format!(
+                    "  {cpu:.3} us of the server's processor time per operation, {job:.3} us per job ({ticks} ticks)\n"
+                );
                 self.text.push_str(&text);
                 if ticks < ENOUGH_TICKS {
                     self.warnings.push(format!(
@@ -121,19 +146,20 @@ impl Findings {
         }
     }
 
-    fn note_latency(&mut self, latency: &Histogram<u64>) {
+    /// Adds the quantiles of latencies, as fields that start with this name and as a line.
+    pub(super) fn note_latency(&mut self, name: &str, words: &str, latency: &Histogram<u64>) {
         if latency.is_empty() {
             return;
         }
         let micros = |nanos: u64| nanos as f64 / 1_000.0;
-        let quantiles = [("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)];
-        let mut words = Vec::new();
-        for (name, quantile) in quantiles {
+        let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)];
+        let mut texts = Vec::new();
+        for (quantile_name, quantile) in quantiles {
             let value = micros(latency.value_at_quantile(quantile));
-            self.note(&format!("latency_{name}_usec"), json!(value));
-            words.push(format!("{name} {value:.0} us"));
+            self.note(&format!("{name}_{quantile_name}_usec"), json!(value));
+            texts.push(format!("{quantile_name} {value:.0} us"));
         }
-        self.text.push_str(&format!("  latency {}\n", words.join(", ")));
+        self.text.push_str(&format!("  {words} {}\n", texts.join(", ")));
     }
 }
 
@@ -202,25 +228,68 @@ impl<'a> Reporter<'a> {
         }
     }
 
+    /// What this measurement is called, whoever is measured.
+    fn title(&self, workload: Workload) -> String {
+        let options = self.options;
+        if let Some(title) = &options.title {
+            return title.clone();
+        }
+        let mut words = match workload {
+            Workload::Backlog { jobs } => format!("backlog of {jobs}"),
+            Workload::Queues { queues } => format!("cycle over {queues} queues"),
+            Workload::Latency { rate } => format!("latency at {rate} jobs per second"),
+            Workload::Blocked { clients, queues } => format!("{clients} clients wait on {queues} queues"),
+            _ => workload.name().to_string(),
+        };
+        if !matches!(workload, Workload::Latency { .. } | Workload::Blocked { .. }) {
+            words.push_str(&format!(" window {}", options.window));
+        }
+        let body = options.body.to_string();
+        if body != "100" {
+            words.push_str(&format!(" body {body}"));
+        }
+        for (name, number, usual) in [
+            ("connections", u64::from(options.connections), 50),
+            ("nodes", options.nodes.len() as u64 + 1, 1),
+            ("replicate", u64::from(options.replicate.unwrap_or(0)), 0),
+            ("get-batch", u64::from(options.get_batch), 1),
+            ("ack-batch", u64::from(options.ack_batch), 1),
+            ("waiting", options.waiting, 0),
+        ] {
+            if number != usual {
+                words.push_str(&format!(" {name} {number}"));
+            }
+        }
+        words
+    }
+
     fn row(&self, workload: Workload, findings: &Findings) -> Map<String, Value> {
         let options = self.options;
         let mut row = Map::new();
+        row.insert("title".to_string(), json!(self.title(workload)));
         row.insert("workload".to_string(), json!(workload.name()));
         row.insert("peer".to_string(), json!(options.peer.name()));
         row.insert("connections".to_string(), json!(options.connections));
         row.insert("window".to_string(), json!(options.window));
-        row.insert("body".to_string(), json!(options.body));
+        row.insert("body".to_string(), json!(options.body.to_string()));
         row.insert("queues".to_string(), json!(options.queues()));
+        row.insert("nodes".to_string(), json!(options.nodes.len() + 1));
+        row.insert("replicate".to_string(), json!(options.replicate));
+        row.insert("get_batch".to_string(), json!(options.get_batch));
+        row.insert("ack_batch".to_string(), json!(options.ack_batch));
+        row.insert("waiting".to_string(), json!(options.waiting));
         row.extend(findings.fields.clone());
         row.insert("warnings".to_string(), json!(findings.warnings));
         row
     }
 }
 
-/// No value of the columns contains a comma or a quote: they are numbers and names of ours.
 fn csv_line(row: &Map<String, Value>) -> String {
     let cell = |column: &&str| match row.get(*column) {
         None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) if text.contains([',', '"']) => {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        }
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
@@ -231,50 +300,17 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-/// A line on the terminal that shows that something goes on; nothing if there is none.
-pub(super) struct Progress {
-    visible: bool,
-    next: Instant,
-}
-
-impl Progress {
-    pub(super) fn new() -> Progress {
-        Progress { visible: io::stderr().is_terminal(), next: Instant::now() + PROGRESS_PERIOD }
-    }
-
-    /// Shows how far a plan has come, if it is time to.
-    pub(super) fn show(&mut self, steps: &[Step], operations: u64, started: Instant) {
-        if !self.visible {
-            return;
-        }
-        let now = Instant::now();
-        if now < self.next {
-            return;
-        }
-        self.next = now + PROGRESS_PERIOD;
-        let seconds = now.duration_since(started).as_secs_f64();
-        let names: Vec<String> = steps.iter().map(|step| format!("{step:?}").to_lowercase()).collect();
-        let rate = ratio(operations as f64, seconds);
-        eprint!("\r\x1b[K{}: {operations} operations, {seconds:.1} s, {rate:.0}/s ", names.join("+"));
-    }
-
-    /// Makes room for what is printed next.
-    pub(super) fn clear(&self) {
-        if self.visible {
-            eprint!("\r\x1b[K");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::statistics::latencies;
     use super::*;
 
     fn findings(ticks: Option<u64>, voids: u64) -> Findings {
         let mut latency = latencies();
         latency.record(2_000).expect("within the bounds");
-        let cost = Cost { operations: 1_000, elapsed: Duration::from_secs(2), ticks };
+        let cost = Cost { operations: 1_000, jobs: 1_000, elapsed: Duration::from_secs(2), ticks };
         Findings::new(cost, &latency, voids, Some(1 << 20), Some(3 << 20))
     }
 

@@ -17,6 +17,8 @@ const LONGEST_LATENCY: u64 = 60_000_000_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Cost {
     pub(super) operations: u64,
+    /// How many jobs the operations were for.
+    pub(super) jobs: u64,
     pub(super) elapsed: Duration,
     /// `None` if the process is not known.
     pub(super) ticks: Option<u64>,
@@ -29,12 +31,18 @@ impl Cost {
 
     /// Microseconds of the server's processor time per operation.
     pub(super) fn cpu_per_operation(&self) -> Option<f64> {
-        Some(ratio((self.ticks? * TICK_MICROS) as f64, self.operations as f64))
+        self.cpu_per(self.operations)
+    }
+
+    /// Microseconds of the server's processor time by a number of something.
+    pub(super) fn cpu_per(&self, number: u64) -> Option<f64> {
+        Some(ratio((self.ticks? * TICK_MICROS) as f64, number as f64))
     }
 
     /// Adds another piece of the same run.
     pub(super) fn add(&mut self, other: &Cost) {
         self.operations += other.operations;
+        self.jobs += other.jobs;
         self.elapsed += other.elapsed;
         self.ticks = self.ticks.zip(other.ticks).map(|(a, b)| a + b);
     }
@@ -73,17 +81,17 @@ mod tests {
 
     #[test]
     fn cost_is_time_and_ticks_per_operation() {
-        let mut cost = Cost { operations: 500, elapsed: Duration::from_secs(1), ticks: Some(2) };
-        cost.add(&Cost { operations: 1_500, elapsed: Duration::from_secs(3), ticks: Some(8) });
+        let mut cost = Cost { operations: 500, jobs: 250, elapsed: Duration::from_secs(1), ticks: Some(2) };
+        cost.add(&Cost { operations: 1_500, jobs: 750, elapsed: Duration::from_secs(3), ticks: Some(8) });
         assert_eq!(cost.operations_per_second(), 500.0);
-        assert_eq!(cost.cpu_per_operation(), Some(50.0));
-        cost.add(&Cost { operations: 1, elapsed: Duration::ZERO, ticks: None });
+        assert_eq!((cost.cpu_per_operation(), cost.cpu_per(cost.jobs)), (Some(50.0), Some(100.0)));
+        cost.add(&Cost { operations: 1, jobs: 1, elapsed: Duration::ZERO, ticks: None });
         assert_eq!(cost.cpu_per_operation(), None);
     }
 
     #[test]
     fn nothing_done_in_no_time_is_no_rate() {
-        let cost = Cost { operations: 0, elapsed: Duration::ZERO, ticks: Some(0) };
+        let cost = Cost { operations: 0, jobs: 0, elapsed: Duration::ZERO, ticks: Some(0) };
         assert_eq!((cost.operations_per_second(), cost.cpu_per_operation()), (0.0, Some(0.0)));
     }
 

@@ -6,14 +6,16 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use redis_protocol::resp2::types::OwnedFrame;
 
+use super::bodies::Bodies;
 use super::control::Control;
 use super::fault::Fault;
 use super::options::{Options, Workload};
-use super::peer::Speech;
+use super::peer::Peer;
 use super::process::Process;
+use super::progress::Display;
+use super::side::Side;
+use super::speech::Speech;
 
-/// How many queues are prepared with one round trip.
-const CHUNK: usize = 1_000;
 /// So often the nodes of a cluster are asked for jobs in vain before it is believed that there are none.
 const EMPTY_ROUNDS: usize = 5;
 
@@ -24,12 +26,15 @@ pub(super) struct Target {
     /// Empty if not all of them are known.
     pub(super) processes: Vec<Process>,
     pub(super) speech: Speech,
-    pub(super) control: Control,
+    pub(super) side: Side,
     pub(super) workload: Workload,
     pub(super) connections: u32,
     pub(super) window: u32,
     pub(super) count: Option<u64>,
     pub(super) duration: Duration,
+    /// Jobs that wait in front of those of the cycle.
+    pub(super) waiting: u64,
+    pub(super) display: Display,
 }
 
 impl Target {
@@ -45,42 +50,32 @@ impl Target {
             [] => addresses.iter().map(|address| Process::listening_on(*address)).collect(),
             pids => Some(pids.iter().map(|pid| Process { pid: *pid }).collect()),
         };
-        let speech = Speech::new(options.peer, &options.queue, options.queues(), options.body as usize);
+        let bodies = Bodies::new(options.body.clone());
+        let mut speech = Speech::new(options.peer, &options.queue, options.queues(), bodies);
+        speech.replicate = options.replicate;
+        (speech.get_batch, speech.ack_batch) = (options.get_batch, options.ack_batch);
+        speech.stamped = matches!(workload, Workload::Latency { .. });
         let mut target = Target {
-            control: Control::open(addresses[0])?,
+            side: Side::open(addresses[0], options.peer)?,
             addresses,
             processes: processes.unwrap_or_default(),
-            speech: speech.replicated(options.replicate),
+            speech,
             workload,
             connections: options.connections,
             window: options.window,
             count: options.count,
             duration: options.duration(),
+            waiting: options.waiting,
+            display: Display::choose(options.progress),
         };
-        target.prepare_queues()?;
+        target.side.prepare(&target.speech)?;
         Ok(target)
-    }
-
-    fn prepare_queues(&mut self) -> Result<(), Fault> {
-        let lengths = self.of_every_queue(Speech::write_len)?;
-        for (queue, length) in self.speech.queues.iter().zip(lengths) {
-            match length {
-                OwnedFrame::Integer(0) => {}
-                OwnedFrame::Integer(jobs) => {
-                    let queue = String::from_utf8_lossy(queue).into_owned();
-                    return Err(Fault::QueueInUse { queue, jobs });
-                }
-                other => return Err(Fault::Malformed(format!("{other:?}"))),
-            }
-        }
-        self.of_every_queue(Speech::write_create)?;
-        Ok(())
     }
 
     /// Removes what would be left of the queues.
     pub(super) fn remove_queues(&mut self) -> Result<(), Fault> {
-        self.of_every_queue(Speech::write_remove)?;
-        if self.addresses.len() > 1 {
+        self.side.remove(&self.speech)?;
+        if self.addresses.len() > 1 && self.speech.peer == Peer::Disque {
             self.drain_nodes()?;
         }
         Ok(())
@@ -104,25 +99,6 @@ impl Target {
             empty_rounds = if found == 0 { empty_rounds + 1 } else { 0 };
         }
         Ok(())
-    }
-
-    /// The replies to what is to be said for each queue.
-    fn of_every_queue(
-        &mut self,
-        write: fn(&Speech, &mut Vec<u8>, u32) -> usize,
-    ) -> Result<Vec<OwnedFrame>, Fault> {
-        let mut replies = Vec::new();
-        let queues = self.speech.queues.len();
-        for start in (0..queues).step_by(CHUNK) {
-            let mut bytes = Vec::new();
-            let chunk = start..queues.min(start + CHUNK);
-            let requests = chunk.map(|queue| write(&self.speech, &mut bytes, queue as u32)).sum();
-            self.control.send(&bytes)?;
-            for _ in 0usize..requests {
-                replies.push(self.control.reply()?);
-            }
-        }
-        Ok(replies)
     }
 
     /// Resident memory of all servers in bytes.

@@ -3,9 +3,10 @@
 use hdrhistogram::Histogram;
 
 use super::fault::Fault;
-use super::load::{Limit, Load, Plan};
+use super::load::{Driven, Limit, Load, Plan};
 use super::options::Workload;
 use super::peer::Step;
+use super::progress::Progress;
 use super::report::Findings;
 use super::statistics::{Cost, latencies};
 use super::target::Target;
@@ -31,7 +32,8 @@ pub(super) struct Meter<'a> {
 impl Meter<'_> {
     /// Connects; what the connections cost counts as there before.
     pub(super) fn open(target: &mut Target) -> Result<Meter<'_>, Fault> {
-        let load = Load::open(&target.addresses, target.connections)?;
+        let progress = Progress::new(target.display);
+        let load = Load::open(&target.addresses, target.connections, &target.speech, progress)?;
         let resident_before = target.resident();
         let total = Cost { ticks: target.ticks().map(|_| 0), ..Cost::default() };
         Ok(Meter { target, load, total, latency: latencies(), voids: 0, resident_before })
@@ -44,7 +46,8 @@ impl Meter<'_> {
         let driven = self.load.drive(&self.target.speech, plan, &mut self.latency)?;
         self.voids += driven.voids;
         let ticks = self.target.ticks().zip(before).map(|(after, before)| after - before);
-        let cost = Cost { operations: driven.operations, elapsed: driven.elapsed, ticks };
+        let Driven { operations, jobs, elapsed, .. } = driven;
+        let cost = Cost { operations, jobs, elapsed, ticks };
         self.total.add(&cost);
         Ok(cost)
     }
@@ -74,7 +77,13 @@ pub(super) fn run(target: &mut Target) -> Result<Findings, Fault> {
         Workload::Add => staged(&mut meter, Step::Add)?,
         Workload::Get => staged(&mut meter, Step::Get)?,
         Workload::Ack => staged(&mut meter, Step::Ack)?,
-        _ => meter.measure(CYCLE, limit).map(drop)?,
+        _ => {
+            let waiting = meter.target.waiting;
+            meter.prepare(&[Step::Add], Limit::Jobs(waiting))?;
+            meter.measure(CYCLE, limit)?;
+            // As many as were added before: who added them does not matter to whoever takes them out.
+            meter.prepare(&[Step::Get, Step::Ack], Limit::Jobs(waiting))?;
+        }
     }
     meter.finish()
 }

@@ -42,7 +42,9 @@ pub(super) fn encode(
         Message::Pause { queue, input, output } => {
             encode_queue(queue, pause_bits(*input, *output), out);
         }
-        Message::Holders { .. } | Message::HaveJobs { .. } => unreachable!("they have no envelope"),
+        Message::Holders { .. } | Message::HaveJobs { .. } | Message::SyncJob { .. } | Message::LostJobs => {
+            unreachable!("they have no envelope")
+        }
     }
     set_len(start, out);
     true
@@ -85,7 +87,9 @@ fn envelope(message: &Message<'_>) -> Option<Envelope> {
         Message::NeedJobs { .. } => plain(kind::NEEDJOBS),
         Message::YourJobs { .. } => plain(kind::YOURJOBS),
         Message::Pause { .. } => plain(kind::PAUSE),
-        Message::Holders { .. } | Message::HaveJobs { .. } => return None,
+        Message::Holders { .. } | Message::HaveJobs { .. } | Message::SyncJob { .. } | Message::LostJobs => {
+            return None;
+        }
     })
 }
 

@@ -75,8 +75,15 @@ impl Features {
     pub const CHECKSUM: Features = Features(1);
     /// Takes frames that bring many messages, in a shorter form, and messages that RC1 does not know.
     pub const BATCH: Features = Features(2);
-    /// What this version announces.
-    pub const OURS: Features = Features(3);
+    /// Tells a node that has lost records, and asks, what it is to hold ([`Message::LostJobs`](super::Message::LostJobs)).
+    pub const LOSSES: Features = Features(4);
+    /// Has an append-only file, and confirms copies when they are on the disk if asked to
+    /// ([`Message::SyncJob`](super::Message::SyncJob)). Announced while that is so.
+    pub const DISK: Features = Features(8);
+    /// What this version announces in any case.
+    pub const OURS: Features = Features(1 | 2 | 4);
+    /// All that this version knows.
+    pub const ALL: Features = Features(Features::OURS.0 | Features::DISK.0);
 
     /// The features with these bits.
     pub const fn from_bits(bits: u32) -> Features {
@@ -91,6 +98,11 @@ impl Features {
     /// Whether all of `features` are there.
     pub const fn contains(self, features: Features) -> bool {
         self.0 & features.0 == features.0
+    }
+
+    /// These features and those.
+    pub const fn and(self, features: Features) -> Features {
+        Features(self.0 | features.0)
     }
 }
 

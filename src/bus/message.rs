@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use super::header::Features;
 use super::nodes_conf::NodeFlags;
 use crate::types::{JobId, JobImage, NodeId, Span32};
 
@@ -82,6 +83,15 @@ pub enum Message<'a> {
         /// The queue.
         queue: Cow<'a, [u8]>,
     },
+    /// "Keep a copy of this job, and confirm it when it is on your disk." Only for peers with
+    /// [`Features::DISK`](super::Features::DISK).
+    SyncJob {
+        /// The job.
+        job: JobImage<'a>,
+    },
+    /// "I have lost records: tell me which jobs I am to hold." Only for peers with
+    /// [`Features::LOSSES`](super::Features::LOSSES).
+    LostJobs,
 }
 
 /// What nodes tell each other about a job by its ID.
@@ -203,6 +213,8 @@ pub(super) mod kind {
     // Inside a batch only.
     pub(in crate::bus) const HOLDERS: u16 = 17;
     pub(in crate::bus) const HAVEJOBS: u16 = 18;
+    pub(in crate::bus) const SYNCJOB: u16 = 19;
+    pub(in crate::bus) const LOSTJOBS: u16 = 20;
 }
 
 /// The highest type of a frame.
@@ -247,6 +259,18 @@ impl Message<'_> {
             }
             Message::Holders { job, nodes } => Message::Holders { job: *job, nodes: nodes.to_vec().into() },
             Message::HaveJobs { queue } => Message::HaveJobs { queue: queue.to_vec().into() },
+            Message::SyncJob { job } => Message::SyncJob { job: job.to_static() },
+            Message::LostJobs => Message::LostJobs,
+        }
+    }
+
+    /// The feature without which a peer does not know such a message; none for those of RC1.
+    pub(super) const fn needs(&self) -> Option<Features> {
+        match self {
+            Message::Holders { .. } | Message::HaveJobs { .. } => Some(Features::BATCH),
+            Message::SyncJob { .. } => Some(Features::BATCH.and(Features::DISK)),
+            Message::LostJobs => Some(Features::BATCH.and(Features::LOSSES)),
+            _ => None,
         }
     }
 
@@ -264,6 +288,8 @@ impl Message<'_> {
             Message::Pause { .. } => "PAUSE",
             Message::Holders { .. } => "HOLDERS",
             Message::HaveJobs { .. } => "HAVEJOBS",
+            Message::SyncJob { .. } => "SYNCJOB",
+            Message::LostJobs => "LOSTJOBS",
         }
     }
 }

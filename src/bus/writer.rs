@@ -89,6 +89,7 @@ impl FrameWriter {
                 self.push_jobs(header, jobs, now);
                 true
             }
+            _ if message.needs().is_some_and(|feature| !self.peer_has(feature)) => false,
             _ if self.speaks(header, Features::BATCH) => {
                 self.open_batch(header);
                 batch::encode(message, now, &mut self.buffer);
@@ -140,8 +141,11 @@ impl FrameWriter {
 
     /// Whether both sides announce a feature.
     fn speaks(&self, header: &Header, feature: Features) -> bool {
-        let both = [self.peer, header.features];
-        both.iter().all(|side| side.is_some_and(|features| features.contains(feature)))
+        self.peer_has(feature) && header.features.is_some_and(|features| features.contains(feature))
+    }
+
+    fn peer_has(&self, feature: Features) -> bool {
+        self.peer.is_some_and(|features| features.contains(feature))
     }
 
     fn push_frame(&mut self, header: &Header, message: &Message<'_>, now: UnixMillis) -> bool {

@@ -71,7 +71,7 @@ impl Finals {
             }
             Record::Forgotten { id } => drop(self.jobs.remove(id)),
             Record::Flushed => self.jobs.clear(),
-            Record::Pause { .. } | Record::End { .. } => {}
+            Record::Pause { .. } | Record::End { .. } | Record::Slots { .. } => {}
         }
     }
 

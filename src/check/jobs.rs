@@ -111,7 +111,7 @@ impl Jobs {
                 self.known.clear();
                 self.paused = 0;
             }
-            Record::Holders { .. } | Record::End { .. } => {}
+            Record::Holders { .. } | Record::End { .. } | Record::Slots { .. } => {}
         }
     }
 

@@ -34,6 +34,7 @@ use output::Printer;
 
 use crate::client::connection::reason;
 use crate::client::session::{ConnectError, Session};
+use crate::resp::Reply;
 
 /// What the exit code tells a script. Published in `--help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +109,13 @@ fn start(options: Options) -> io::Result<Exit> {
         command.push(last);
     }
     batch::once(&mut session, &printer, &command, repeat)
+}
+
+/// What is printed on a terminal without colours when `command` is answered by `reply`, with its final newline. The
+/// examples of the manual are checked against it.
+pub fn shown(command: &[Vec<u8>], reply: &Reply) -> String {
+    let bytes = format::render(&Format::Terminal(Colour::Off), command, reply);
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Colours are for eyes: see no-color.org.

@@ -36,6 +36,8 @@ pub enum CommandError {
     DelayNotADuration,
     /// MAXLEN is not above zero.
     MaxlenNotPositive,
+    /// SYNC and ASYNC of ADDJOB together.
+    SyncAndAsync,
     /// COUNT of GETJOB is not above zero.
     CountNotPositive,
     /// An ID has not the shape of one.
@@ -125,6 +127,9 @@ impl CommandError {
             CommandError::RetryNotADuration => "ERR RETRY time must be a non negative number",
             CommandError::DelayNotADuration => "ERR DELAY time must be a non negative number",
             CommandError::MaxlenNotPositive => "ERR MAXLEN must be a positive number",
+            CommandError::SyncAndAsync => {
+                "ERR SYNC waits until the job is on disks, and ASYNC for nothing; give one of them"
+            }
             CommandError::CountNotPositive => "ERR COUNT must be a number greater than zero",
             CommandError::BadJobId => "BADID Invalid Job ID format.",
             CommandError::BadCursor => "ERR invalid cursor or option name",

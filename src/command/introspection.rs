@@ -1,9 +1,7 @@
-//! The command table shown: COMMAND with its subcommands, and the list of commands in README.md.
+//! The command table shown: COMMAND with its subcommands.
 
-use std::fmt::Write;
-
-use super::spec::{ArgDoc, CommandSpec, Group, Repeats};
-use super::{COMMANDS, CommandError, CommandTable};
+use super::spec::{ArgDoc, CommandSpec, Repeats};
+use super::{CommandError, CommandTable};
 use crate::resp::{Protocol, Value};
 use crate::types::Args;
 
@@ -117,28 +115,4 @@ fn argument(doc: &ArgDoc) -> Value {
 
 fn bulk(text: &str) -> Value {
     Value::Bulk(text.as_bytes().to_vec())
-}
-
-impl CommandSpec {
-    /// How the command is written: `QPEEK queue count`.
-    pub fn syntax(&self) -> String {
-        let words = self.arguments().map(ArgDoc::syntax);
-        std::iter::once(self.name.to_uppercase()).chain(words).collect::<Vec<_>>().join(" ")
-    }
-}
-
-/// The list of commands for README.md: one Markdown table for each group.
-pub fn readme_table() -> String {
-    let mut text = String::new();
-    for group in Group::ALL {
-        let separator = if text.is_empty() { "" } else { "\n" };
-        let _ =
-            write!(text, "{separator}### {}\n\n| Command | What it does |\n| --- | --- |\n", group.title());
-        for spec in COMMANDS.iter().filter(|spec| spec.group == group) {
-            // A bar ends a cell even inside code.
-            let syntax = spec.syntax().replace('|', "\\|");
-            let _ = writeln!(text, "| `{syntax}` | {} |", spec.summary.replace('|', "\\|"));
-        }
-    }
-    text
 }

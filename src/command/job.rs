@@ -70,10 +70,11 @@ struct AddJobOptions {
     retry: Option<Span32>,
     delay: Span32,
     maxlen: Option<u64>,
-    replication: Replication,
+    answers_at_once: bool,
+    on_disk: bool,
 }
 
-static ADDJOB_OPTIONS: [OptionRow<AddJobOptions>; 6] = [
+static ADDJOB_OPTIONS: [OptionRow<AddJobOptions>; 7] = [
     OptionRow::value(
         "REPLICATE",
         "copies",
@@ -129,11 +130,18 @@ static ADDJOB_OPTIONS: [OptionRow<AddJobOptions>; 6] = [
         },
     ),
     OptionRow::flag("ASYNC", "async", "answer at once, without waiting for the copies", |options| {
-        options.replication = Replication::Async;
+        options.answers_at_once = true;
     }),
+    OptionRow::flag(
+        "SYNC",
+        "sync",
+        "answer when every copy is on its node's disk, whatever appendfsync says there; \
+         needs the append-only file here and on the nodes with the copies",
+        |options| options.on_disk = true,
+    ),
 ];
 
-static ADDJOB_DOCS: [ArgDoc; 6] = options::docs(&ADDJOB_OPTIONS);
+static ADDJOB_DOCS: [ArgDoc; 7] = options::docs(&ADDJOB_OPTIONS);
 
 fn parse_addjob(args: Args<'_>) -> Result<Request<'_>, CommandError> {
     let mut options = AddJobOptions {
@@ -142,19 +150,29 @@ fn parse_addjob(args: Args<'_>) -> Result<Request<'_>, CommandError> {
         retry: None,
         delay: Span32::ZERO,
         maxlen: None,
-        replication: Replication::Sync,
+        answers_at_once: false,
+        on_disk: false,
     };
     options::parse(&ADDJOB_OPTIONS, &args, 4, &mut options, options::refuse)?;
+    let replication = match (options.answers_at_once, options.on_disk) {
+        (false, false) => Replication::Sync,
+        (true, false) => Replication::Async,
+        (false, true) => Replication::OnDisk,
+        (true, true) => return Err(CommandError::SyncAndAsync),
+    };
     // After the options: that order is published (commands.md 6.2).
     let timeout = arguments::timeout(args.at(3))?;
     let (queue, body) = args.into_name_and_body(1, 2);
-    let AddJobOptions { replicate, ttl, retry, delay, maxlen, replication } = options;
+    let AddJobOptions { replicate, ttl, retry, delay, maxlen, .. } = options;
     Ok(Request::AddJob(AddJob { queue, body, timeout, replicate, ttl, retry, delay, maxlen, replication }))
 }
 
 #[cfg(test)]
 mod tests {
     use crate::command::testing::{BAD_ID, ID, UNKNOWABLE_ID, check_parsing};
+
+    const SYNC_AND_ASYNC: &str =
+        "-ERR SYNC waits until the job is on disks, and ASYNC for nothing; give one of them";
 
     const DEFAULTS: &str = "AddJob { queue: \"q\", body: \"b\", timeout: 0, replicate: None, ttl: 86400000, \
                             retry: None, delay: 0, maxlen: None, replication: Sync }";
@@ -196,6 +214,7 @@ mod tests {
             ("ADDJOB q b 0 MAXLEN 1", with("maxlen", "Some(1)")),
             ("ADDJOB q b 0 ASYNC", with("replication", "Async")),
             ("ADDJOB q b 0 aSyNc ASYNC", with("replication", "Async")),
+            ("ADDJOB q b 0 SYNC sync", with("replication", "OnDisk")),
             (
                 "ADDJOB q b 0 TTL 1000 DELAY 2000",
                 with("ttl", "1000000").replace("delay: 0", "delay: 2000000"),
@@ -223,6 +242,9 @@ mod tests {
             ("ADDJOB q b 0 DELAY", "-ERR syntax error"),
             ("ADDJOB q b 0 MAXLEN", "-ERR syntax error"),
             ("ADDJOB q b 0 ASYNC 1", "-ERR syntax error"),
+            ("ADDJOB q b 0 SYNC 1", "-ERR syntax error"),
+            ("ADDJOB q b 0 SYNC ASYNC", SYNC_AND_ASYNC),
+            ("ADDJOB q b abc ASYNC SYNC", SYNC_AND_ASYNC),
             ("ADDJOB q b 0 ''", "-ERR syntax error"),
             ("ADDJOB q b 0 REPLICATE 0", "-ERR REPLICATE must be between 1 and 65535"),
             ("ADDJOB q b 0 REPLICATE -1", "-ERR REPLICATE must be between 1 and 65535"),

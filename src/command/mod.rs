@@ -1,7 +1,7 @@
 //! The command table, and the way from arguments to requests and from replies to RESP.
 //!
 //! One row per command ([`CommandSpec`]), one file of rows per family. From the rows come dispatch, the check
-//! of the number of arguments, COMMAND with its subcommands, and the list of commands in README.md. A command
+//! of the number of arguments, COMMAND with its subcommands, and the commands in README.md and the manual. A command
 //! runs in one of two places: the engine, to which its parser hands a typed request, or the shell, which has
 //! the connections and the files. Nothing here touches either; behaviour lives there.
 //!
@@ -20,6 +20,7 @@ mod connection;
 mod error;
 mod introspection;
 mod job;
+mod manual;
 mod options;
 mod queue;
 pub mod reply;
@@ -36,7 +37,8 @@ mod transaction;
 pub use arguments::{integer, timeout};
 pub use error::CommandError;
 pub use introspection::{
-    command_count, command_docs, command_info, command_list, command_reply, command_rows, readme_table,
+    command_count, command_docs, command_info, command_list, command_reply, command_rows,
 };
+pub use manual::{manual_contents, readme_table};
 pub use spec::{ArgDoc, ArgType, Arity, CommandSpec, Flags, Group, Parser, Repeats, Runs, ShellCommand};
 pub use table::{COMMANDS, CommandTable, RenameError, lookup, resolve};

@@ -279,7 +279,7 @@ fn the_readme_lists_every_command_once_with_its_syntax() {
     for line in [
         "### Jobs",
         "| `ADDJOB queue body ms-timeout [REPLICATE copies] [TTL duration] [RETRY duration] [DELAY duration] \
-         [MAXLEN count] [ASYNC]` | Adds a job to a queue and returns its ID once enough nodes have a copy. |",
+         [MAXLEN count] [ASYNC] [SYNC]` | Adds a job to a queue and returns its ID once enough nodes have a copy. |",
         "| `GETJOB [NOHANG] [TIMEOUT ms-timeout] [COUNT count] [WITHCOUNTERS] FROM queue [queue ...]` | Fetches \
          jobs from the first of some queues that have any, waiting for one if there is none. |",
         "| `HELLO [protocol-version] [AUTH username password] [SETNAME name]` | Tells which nodes there are; with \

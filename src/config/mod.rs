@@ -22,6 +22,7 @@ mod error;
 mod glob;
 mod kinds;
 mod load;
+mod manual;
 mod parameters;
 mod reference;
 mod retired;
@@ -39,6 +40,7 @@ pub use kinds::{
     OutputLimit, Password, SlowerThan,
 };
 pub use load::{Loaded, ReadSource, RenamedCommand, StartAction, load};
+pub use manual::manual;
 pub use parameters::{Config, Parameter};
 pub use sample::sample;
 pub use seeds::{AnnouncedIp, Seed, Seeds};

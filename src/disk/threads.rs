@@ -371,8 +371,8 @@ where
             status.last_write = status.last_write.max(begin.elapsed());
             let Some(task) = task else { break };
             // Whoever waits for this sync waits for the writer anyway, and what is written meanwhile would only
-            // make the disk's work longer.
-            if self.policy == SyncPolicy::Always || self.writer.is_sync_awaited() {
+            // make the disk's work longer. A sync that one client asked for holds up no other.
+            if self.policy == SyncPolicy::Always || self.writer.is_switching() {
                 let begin = Instant::now();
                 self.writer.perform(&task);
                 status.last_sync = begin.elapsed();

@@ -9,6 +9,7 @@ use rand::Rng as _;
 use super::Engine;
 use super::effect::{Effects, Outgoing};
 use super::job::{Job, JobIndex, NameId};
+use super::persist::Hold;
 use super::reply::{Refusal, Reply};
 use super::request::JobState;
 use crate::bus::{Message, Notice, holders_digest};
@@ -25,6 +26,8 @@ impl Engine {
     /// ACKJOB: how many of the jobs were known here and not yet acknowledged.
     pub(super) fn ack_jobs(&mut self, ids: ArgList<'_>, out: &mut Effects) -> Reply {
         let mut count = 0;
+        // Also of what was done before: that may not be safe yet.
+        self.hold_replies(Hold::Policy);
         for text in ids.iter() {
             let Ok(id) = JobId::parse(text) else { continue };
             match self.jobs.find(&id) {
@@ -54,6 +57,7 @@ impl Engine {
     /// FASTACK: deletes jobs everywhere, as well as one message to each node can.
     pub(super) fn fast_ack_jobs(&mut self, ids: ArgList<'_>, out: &mut Effects) -> Reply {
         let mut count = 0;
+        self.hold_replies(Hold::Policy);
         for text in ids.iter() {
             let Ok(id) = JobId::parse(text) else { continue };
             match self.jobs.find(&id) {
@@ -69,6 +73,7 @@ impl Engine {
 
     /// DELJOB: deletes jobs from this node only.
     pub(super) fn delete_jobs(&mut self, ids: ArgList<'_>, out: &mut Effects) -> Reply {
+        self.hold_replies(Hold::Policy);
         self.count_jobs(ids, |engine, index| {
             if engine.jobs[index].state == JobState::WaitReplication {
                 engine.give_up(index, Refusal::GoneBeforeReplicated, out);
@@ -211,6 +216,7 @@ impl Engine {
         digest: u32,
         out: &mut Effects,
     ) {
+        self.hold_replies(Hold::Policy);
         let Some(index) = self.jobs.find(&id) else {
             // A copy of it may still be on its way here.
             self.tombstones.insert(id, self.now);

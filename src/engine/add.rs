@@ -6,7 +6,7 @@ use super::effect::Effects;
 use super::input::ClientId;
 use super::job::{Job, JobIndex};
 use super::memory::MemoryLevel;
-use super::persist::Touch;
+use super::persist::{Hold, Touch};
 use super::reply::{Refusal, Reply};
 use super::request::{AddJob, JobState, Replication};
 use super::{Engine, NameId};
@@ -22,9 +22,12 @@ impl Engine {
         let (timeout, replication) = (request.timeout, request.replication);
         let external = self.keeps_no_copies();
         let index = self.make_job(request, retry, replicate, external);
-        if (replicate > 1 || external) && replication == Replication::Sync {
+        if (replicate > 1 || external) && replication != Replication::Async {
             self.set_state(index, JobState::WaitReplication);
-            return self.wait_for_copies(index, client, timeout, out);
+            return self.wait_for_copies(index, client, timeout, replication, out);
+        }
+        if replication == Replication::OnDisk {
+            self.hold_replies(Hold::Disk);
         }
         let id = self.jobs[index].id;
         if external {
@@ -70,7 +73,7 @@ impl Engine {
         if request.delay.millis() >= request.ttl {
             return Err(Refusal::DelayNotBelowTtl);
         }
-        self.check_copies(u64::from(replicate))?;
+        self.check_copies(u64::from(replicate), request.replication)?;
         let Some((_, queue)) = self.queues.find_queue(request.queue) else { return Ok(()) };
         if request.maxlen.is_some_and(|maxlen| queue.lanes.len() as u64 >= maxlen) {
             return Err(Refusal::QueueTooLong);
@@ -79,12 +82,19 @@ impl Engine {
     }
 
     /// Whether so many copies can be made. A node that leaves, or is short of memory, keeps none itself.
-    fn check_copies(&self, replicate: u64) -> Result<(), Refusal> {
+    fn check_copies(&self, replicate: u64, replication: Replication) -> Result<(), Refusal> {
         let leaving = self.nodes.is_leaving();
         let external = self.keeps_no_copies();
+        let on_disk = replication == Replication::OnDisk;
+        if on_disk && !self.has_file() {
+            return Err(Refusal::NoFile);
+        }
         let needed = if external { replicate } else { replicate - 1 };
         let reachable = self.nodes.reachable();
         match needed <= reachable {
+            true if on_disk && needed > u64::from(self.candidates(replication).len()) => {
+                Err(Refusal::NotEnoughDisks)
+            }
             true => Ok(()),
             false if !external || needed - 1 != reachable => Err(Refusal::NotEnoughNodes),
             false if leaving => Err(Refusal::NotEnoughNodesLeaving),

@@ -79,6 +79,11 @@ pub enum Outgoing {
         /// Whether the receiver shall not confirm.
         no_reply: bool,
     },
+    /// SYNCJOB.
+    SyncJob {
+        /// The job.
+        image: Image,
+    },
     /// YOURJOBS.
     YourJobs {
         /// The jobs.
@@ -140,7 +145,7 @@ pub struct Effects {
 pub(super) struct Appended {
     records: Vec<(u8, u32)>,
     bytes: Vec<u8>,
-    holds: bool,
+    hold: Hold,
 }
 
 impl Appended {
@@ -148,13 +153,17 @@ impl Appended {
         let before = self.bytes.len();
         record.encode(&mut self.bytes);
         self.records.push((record.kind(), (self.bytes.len() - before) as u32));
-        self.holds |= hold == Hold::Yes;
+        self.hold(hold);
+    }
+
+    pub(super) fn hold(&mut self, hold: Hold) {
+        self.hold = self.hold.max(hold);
     }
 
     fn clear(&mut self) {
         self.records.clear();
         self.bytes.clear();
-        self.holds = false;
+        self.hold = Hold::No;
     }
 }
 
@@ -283,6 +292,9 @@ impl Effects {
             Outgoing::ReplJob { image, no_reply } => {
                 Message::ReplJob { job: self.image(&self.images[image.0 as usize]), no_reply: *no_reply }
             }
+            Outgoing::SyncJob { image } => {
+                Message::SyncJob { job: self.image(&self.images[image.0 as usize]) }
+            }
             Outgoing::YourJobs { images } => {
                 let jobs = &self.images[images.first as usize..][..images.len as usize];
                 Message::YourJobs { jobs: jobs.iter().map(|image| self.image(image)).collect() }
@@ -325,20 +337,21 @@ impl Effects {
         })
     }
 
-    /// Whether replies and messages must wait until what is appended is as safe as the operator wants it.
-    pub fn must_hold(&self) -> bool {
-        self.appended.holds
+    /// What replies, and messages that confirm something, must wait for.
+    pub fn hold(&self) -> Hold {
+        self.appended.hold
     }
 
     /// Takes records over; `log` is empty afterwards.
     pub(super) fn append(&mut self, log: &mut Appended) {
+        let hold = self.appended.hold.max(log.hold);
         if self.appended.records.is_empty() {
             std::mem::swap(&mut self.appended, log);
         } else {
             self.appended.records.append(&mut log.records);
             self.appended.bytes.append(&mut log.bytes);
-            self.appended.holds |= log.holds;
         }
+        self.appended.hold = hold;
         log.clear();
     }
 

@@ -65,12 +65,20 @@ impl Engine {
             _ => {}
         }
         let Some(sender) = self.nodes.table.find_member(&header.sender) else { return };
+        let answers_first =
+            heartbeat == Heartbeat::Pong && self.nodes.table[sender].link.is_some_and(|link| !link.answered);
         match via {
             Via::Peer { from, .. } if heartbeat != Heartbeat::Pong => self.heard(sender, header, from, out),
             Via::Own(_) if heartbeat == Heartbeat::Pong => self.answered(sender, header, out),
             _ => {}
         }
+        if heartbeat == Heartbeat::Meet {
+            self.member_meets_again(sender);
+        }
         self.learn_about(sender, header, out);
+        if answers_first && matches!(via, Via::Own(_)) {
+            self.link_can_be_used(sender, out);
+        }
         self.take_gossip(sender, gossip, out);
     }
 

@@ -4,6 +4,7 @@ use super::Engine;
 use super::effect::Effects;
 use super::gossip::Heartbeat;
 use super::input::Via;
+use super::replication::Confirm;
 use crate::bus::{Header, Message, Notice};
 use crate::types::{JobId, NodeIndex};
 
@@ -26,7 +27,10 @@ impl Engine {
         match message {
             Message::Ping { .. } | Message::Pong { .. } | Message::Meet { .. } => {}
             Message::Fail { node } => self.fail_message(sender, node, out),
-            Message::ReplJob { job, no_reply } => self.repl_job(sender, job, no_reply, out),
+            Message::ReplJob { job, no_reply: false } => self.repl_job(sender, job, Confirm::Kept, out),
+            Message::ReplJob { job, no_reply: true } => self.repl_job(sender, job, Confirm::No, out),
+            Message::SyncJob { job } => self.repl_job(sender, job, Confirm::OnDisk, out),
+            Message::LostJobs => self.lost_jobs(sender),
             Message::Notice { job, notice } => self.notice(sender, job, notice, out),
             Message::NeedJobs { queue, count } => self.need_jobs(sender, &queue, count, out),
             Message::YourJobs { jobs } => self.your_jobs(sender, jobs, out),

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::persist::Persistence;
 use super::request::Request;
 use super::settings::EngineSettings;
 use crate::bus::{Header, Message};
@@ -78,7 +79,9 @@ pub enum Input<'a> {
 #[derive(Debug)]
 pub enum Control {
     /// Steps are to tell what must be appended to the append-only file, or no longer.
-    Persist(bool),
+    Persist(Persistence),
+    /// The append-only file that was loaded lacks records: other nodes are asked what this one is to hold.
+    RecordsLost,
     /// The append-only file cannot be written, or can again. While it cannot, no copies are taken in.
     DiskFailing(bool),
     /// New settings are in force.

@@ -20,6 +20,15 @@ use id_index::IdIndex;
 use slab::Slab;
 use slot_code::SlotCode;
 
+/// Where a job is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In any slot.
+    Any,
+    /// In the one that its ID names, if that is free and not far from all others: the job was added here in an earlier run.
+    Named,
+}
+
 /// The records of all jobs.
 pub(crate) struct JobTable {
     slab: Slab,
@@ -46,6 +55,18 @@ impl JobTable {
         JobTable { slab: Slab::new(), index: IdIndex::new(seed), code, removed: 0 }
     }
 
+    /// What turns IDs into slots.
+    pub(super) fn key(&self) -> [u64; 2] {
+        self.code.keys()
+    }
+
+    /// Takes over the key of an earlier run, so that the IDs of its jobs name slots. Nothing is done if there are jobs.
+    pub(super) fn adopt_key(&mut self, key: [u64; 2]) {
+        if self.len() == 0 {
+            self.code = SlotCode::new(key);
+        }
+    }
+
     /// Adds a job that comes into being here. `id` is made of fresh random bytes; the job gets it with some of
     /// them replaced, so that it names the job's slot.
     pub(crate) fn insert_own(&mut self, id: JobId, make: impl FnOnce(JobId) -> Job) -> JobIndex {
@@ -67,13 +88,21 @@ impl JobTable {
 
     /// Adds a job like [`JobTable::insert`], unless there is one with its ID; then both are given back. Looking whether
     /// there is one costs more than adding it, so it is done once.
-    pub(crate) fn try_insert(&mut self, job: Job) -> Result<JobIndex, Box<(JobIndex, Job)>> {
+    pub(super) fn try_insert(&mut self, job: Job, place: Place) -> Result<JobIndex, Box<(JobIndex, Job)>> {
         let named = self.code.slot(&job.id);
         if self.slab.get(named).is_some_and(|other| other.id == job.id) {
             return Err(Box::new((JobIndex(named), job)));
         }
-        let slot = self.slab.insert(|_| job);
+        let slot = if place == Place::Named && self.slab.has_room_at(named) {
+            self.slab.insert_at(named, job);
+            named
+        } else {
+            self.slab.insert(|_| job)
+        };
         if named == slot {
+            if self.index.is_empty() {
+                return Ok(JobIndex(slot));
+            }
             return match self.index.find(&self.slab.get(slot).expect("it was just added").id, &self.slab) {
                 Some(other) => Err(Box::new((JobIndex(other), self.slab.remove(slot)))),
                 None => Ok(JobIndex(slot)),
@@ -168,6 +197,12 @@ impl JobTable {
     /// One more than the highest slot that may be in use; for picking slots at random.
     pub(crate) fn slot_count(&self) -> usize {
         self.slab.slot_count()
+    }
+
+    /// How many jobs are not in the slot that their ID names.
+    #[cfg(test)]
+    pub(super) fn indexed(&self) -> usize {
+        self.iter().filter(|(job, record)| self.code.slot(&record.id) != job.0).count()
     }
 
     /// Recounts everything.

@@ -347,7 +347,7 @@ impl Engine {
             port,
             bus_port: Some(bus_port).filter(|_| usual != Some(bus_port)),
             leaving: self.nodes.leaving,
-            features: Some(Features::OURS),
+            features: Some(if self.has_file() { Features::ALL } else { Features::OURS }),
         }
     }
 

@@ -32,6 +32,7 @@ mod inspect;
 mod job;
 mod job_table;
 mod links;
+mod losses;
 mod membership;
 mod memory;
 mod node_table;
@@ -64,6 +65,7 @@ use awake_wheel::AwakeWheel;
 use blocking::Waiters;
 use job::{JobIndex, NameId};
 use job_table::JobTable;
+use losses::Losses;
 use membership::Membership;
 use memory::Memory;
 use persist::{Persist, Touch};
@@ -76,7 +78,7 @@ use tombstones::Tombstones;
 pub use effect::{BodyRef, Effect, Effects, Image, Images, JobRow, Outgoing, Rows, SendTo};
 pub use input::{ClientId, Control, Input, LinkId, PeerLinkId, Via};
 pub use memory::{MemoryLevel, MemoryUse};
-pub use persist::Walk;
+pub use persist::{Hold, Persistence, Walk};
 pub use reply::{ClusterInfo, HelloNode, JobDetails, QueueDetails, QueueFacts, Refusal, Reply};
 pub use request::{
     AddJob, ClusterRequest, GetJob, JScan, JScanReply, JobState, JobStates, PauseState, QScan, Replication,
@@ -120,6 +122,7 @@ pub struct Engine {
     restoring: Restoring,
     /// What is told to be appended is not written at the moment.
     disk_fails: bool,
+    losses: Losses,
 }
 
 /// How many timers one [`Engine::advance`] lets fire, so that a storm of them cannot keep clients waiting.
@@ -155,6 +158,7 @@ impl Engine {
             persist: Persist::default(),
             restoring: Restoring::default(),
             disk_fails: false,
+            losses: Losses::default(),
         }
     }
 
@@ -173,7 +177,8 @@ impl Engine {
                 self.relieve_memory();
             }
             Input::Control(Control::ShellMemory(bytes)) => self.memory.shell = bytes,
-            Input::Control(Control::Persist(on)) => self.set_persistent(on),
+            Input::Control(Control::Persist(persistence)) => self.set_persistent(persistence),
+            Input::Control(Control::RecordsLost) => self.records_were_lost(out),
             Input::Control(Control::DiskFailing(fails)) => self.disk_fails = fails,
         }
         self.settle(out);

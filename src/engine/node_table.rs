@@ -174,8 +174,8 @@ impl Node {
         }
     }
 
-    fn is_capable(&self) -> bool {
-        self.features.is_some_and(|features| features.contains(Features::BATCH))
+    fn knows(&self, features: Features) -> bool {
+        self.features.is_some_and(|known| known.contains(features))
     }
 }
 
@@ -232,6 +232,12 @@ impl NodeTable {
     /// Members that know more than RC1's protocol ([`Features::BATCH`]).
     pub(super) fn capable(&self) -> NodeSet {
         self.capable
+    }
+
+    /// Members that announced all of these features.
+    pub(super) fn those_with(&self, features: Features) -> NodeSet {
+        let able = self.members.iter().filter(|node| self[*node].knows(features));
+        able.fold(NodeSet::EMPTY, |set, node| set.union(NodeSet::only(node)))
     }
 
     /// Members, this node and failing ones included.
@@ -339,7 +345,7 @@ impl NodeTable {
         let row = self.rows[usize::from(node.0)].as_ref();
         let facts = row.map(|row| {
             let member = row.is_member();
-            (member, row.link_up().is_some(), row.is_reachable(), member && row.is_capable())
+            (member, row.link_up().is_some(), row.is_reachable(), member && row.knows(Features::BATCH))
         });
         let (member, linked, reachable, capable) = facts.unwrap_or_default();
         self.members.set(node, member);

@@ -20,6 +20,8 @@ use crate::types::{BodyArg, JobImage, NodeId, NodeSet};
 #[derive(Debug, Default)]
 pub(super) struct Persist {
     on: bool,
+    /// The file is there to stay: what is in it can be promised.
+    lasting: bool,
     touched: Vec<(JobIndex, Touch)>,
     log: Appended,
     /// Kept for its capacity.
@@ -53,8 +55,26 @@ pub enum Walk {
 
 impl Engine {
     /// Whether steps tell what to append. Off at first.
-    pub(super) fn set_persistent(&mut self, on: bool) {
-        self.persist = Persist { on, ..Persist::default() };
+    pub(super) fn set_persistent(&mut self, persistence: Persistence) {
+        let on = persistence != Persistence::Off;
+        self.persist = Persist { on, lasting: persistence == Persistence::On, ..Persist::default() };
+        if on {
+            self.persist.log.add(&Record::Slots { key: self.jobs.key() }, Hold::No);
+        }
+    }
+
+    /// Whether what is promised to be on the disk will be.
+    pub(super) fn has_file(&self) -> bool {
+        self.persist.lasting
+    }
+
+    /// Makes the replies of the step at hand wait for what was told to be appended, in it or before: they say that
+    /// something is so which may not be safe yet.
+    #[inline]
+    pub(super) fn hold_replies(&mut self, hold: Hold) {
+        if self.persist.on {
+            self.persist.log.hold(hold);
+        }
     }
 
     /// Notes that a job has changed.
@@ -74,7 +94,7 @@ impl Engine {
     pub(super) fn forgotten(&mut self, index: JobIndex) {
         let job = &self.jobs[index];
         if self.persist.on && job.state != JobState::WaitReplication && job.expires_at > self.now {
-            self.persist.log.add(&Record::Forgotten { id: job.id }, Hold::Yes);
+            self.persist.log.add(&Record::Forgotten { id: job.id }, Hold::Policy);
         }
     }
 
@@ -82,14 +102,14 @@ impl Engine {
     pub(super) fn flushed(&mut self) {
         self.persist.touched.clear();
         if self.persist.on {
-            self.persist.log.add(&Record::Flushed, Hold::Yes);
+            self.persist.log.add(&Record::Flushed, Hold::Policy);
         }
     }
 
     /// Notes that a queue was paused or resumed.
     pub(super) fn paused(&mut self, queue: &[u8], input: bool, output: bool) {
         if self.persist.on {
-            self.persist.log.add(&Record::Pause { queue: Cow::Borrowed(queue), input, output }, Hold::Yes);
+            self.persist.log.add(&Record::Pause { queue: Cow::Borrowed(queue), input, output }, Hold::Policy);
         }
     }
 
@@ -121,10 +141,10 @@ impl Engine {
                     let holders = Cow::Borrowed(&nodes[..]);
                     log.add(&Record::Holders { id: job.id, holders }, Hold::No);
                 }
-                let hold = if job.retry.is_zero() { Hold::Yes } else { Hold::No };
+                let hold = if job.retry.is_zero() { Hold::Policy } else { Hold::No };
                 log.add(&Record::Standing(standing_of(job)), hold);
             } else {
-                self.with_record(job, &mut nodes, |record| log.add(record, Hold::Yes));
+                self.with_record(job, &mut nodes, |record| log.add(record, Hold::Policy));
             }
         }
         self.persist.log = log;
@@ -176,7 +196,10 @@ impl Engine {
     /// told by the steps that change it.
     pub fn walk(&self, walk: Walk, slots: usize, mut show: impl FnMut(&Record<'_>)) -> Walk {
         match walk {
-            Walk::Start => self.walk(Walk::Jobs(0), slots, show),
+            Walk::Start => {
+                show(&Record::Slots { key: self.jobs.key() });
+                self.walk(Walk::Jobs(0), slots, show)
+            }
             Walk::Jobs(cursor) => {
                 let mut nodes = Vec::new();
                 let next = self.jobs.scan(cursor, slots, |_, job| {
@@ -204,11 +227,27 @@ impl Engine {
     }
 }
 
-/// Whether the replies of a step wait for a record.
+/// Whether steps tell what is to be appended, and what becomes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hold {
-    Yes,
+pub enum Persistence {
+    /// They do not.
+    Off,
+    /// They do, to a file that is written once and then left: nothing can be promised about it.
+    Once,
+    /// They do.
+    On,
+}
+
+/// What the replies of a step, and its messages that confirm something, wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hold {
+    /// Nothing.
+    #[default]
     No,
+    /// That all that was appended so far is where the operator wants it.
+    Policy,
+    /// That it is on the disk, whatever the operator wants.
+    Disk,
 }
 
 fn standing_of(job: &Job) -> Standing {

@@ -12,11 +12,11 @@ use super::effect::{Effects, Outgoing};
 use super::input::ClientId;
 use super::job::{Job, JobFlags, JobIndex};
 use super::memory::MemoryLevel;
-use super::persist::Touch;
+use super::persist::{Hold, Touch};
 use super::reply::{Refusal, Reply};
-use super::request::JobState;
+use super::request::{JobState, Replication};
 use super::{Engine, requeue};
-use crate::bus::Notice;
+use crate::bus::{Features, Notice};
 use crate::types::{JobId, JobImage, Millis, NodeId, NodeIndex, NodeSet, Span32, UnixMillis};
 
 /// How long after the last try more nodes are asked, or the silent ones again (job-lifecycle.md 1).
@@ -24,6 +24,9 @@ const NEXT_TRY: Millis = Millis(50);
 /// Longest time between two tries when there are no more nodes to ask. What a node that is up has not confirmed by
 /// then it has refused, and its reason takes time to pass.
 const SLOWEST_TRY: Millis = Millis(800);
+
+/// What a node must be able to do to be asked for a copy on its disk.
+const DISKS: Features = Features::BATCH.and(Features::DISK);
 
 /// How long a node that keeps no copies tries to place a job whose producer does not wait.
 const PLACING: Millis = Millis(1000);
@@ -37,6 +40,8 @@ struct Waiting {
     /// `None` after ADDJOB … ASYNC at a node that keeps no copies.
     client: Option<ClientId>,
     deadline: UnixMillis,
+    /// What the client waits for.
+    replication: Replication,
 }
 
 /// All jobs that wait for copies, and their clients.
@@ -70,6 +75,11 @@ impl Pending {
         self.by_job.contains_key(&job)
     }
 
+    /// What its producer asked for.
+    fn replication_of(&self, job: JobIndex) -> Replication {
+        self.by_job.get(&job).map_or(Replication::Async, |waiting| waiting.replication)
+    }
+
     fn insert(&mut self, job: JobIndex, waiting: Waiting) {
         if let Some(client) = waiting.client {
             self.by_client.insert(client, job);
@@ -93,6 +103,17 @@ impl Pending {
     }
 }
 
+/// What a node that is asked to keep a copy is to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Confirm {
+    /// Nothing.
+    No,
+    /// That it keeps it.
+    Kept,
+    /// That it has it on its disk.
+    OnDisk,
+}
+
 /// Who gets a copy when not everybody confirms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Resend {
@@ -109,10 +130,11 @@ impl Engine {
         index: JobIndex,
         client: ClientId,
         timeout: Millis,
+        replication: Replication,
         out: &mut Effects,
     ) {
         let deadline = if timeout == Millis(0) { UnixMillis::NEVER } else { self.now + timeout };
-        self.pending.insert(index, Waiting { client: Some(client), deadline });
+        self.pending.insert(index, Waiting { client: Some(client), deadline, replication });
         self.begin_copying(index, out);
     }
 
@@ -120,7 +142,8 @@ impl Engine {
     /// until they have confirmed, and for good if nobody takes it: its producer has the ID already.
     pub(super) fn place_elsewhere(&mut self, index: JobIndex, out: &mut Effects) {
         self.set_state(index, JobState::WaitReplication);
-        self.pending.insert(index, Waiting { client: None, deadline: self.now + PLACING });
+        let waiting = Waiting { client: None, deadline: self.now + PLACING, replication: Replication::Async };
+        self.pending.insert(index, waiting);
         self.begin_copying(index, out);
     }
 
@@ -145,7 +168,9 @@ impl Engine {
     /// Asks so many more nodes to keep a copy, as far as there are any, and tells all holders about them. True if
     /// there were any.
     fn send_copies(&mut self, index: JobIndex, wanted: u32, resend: Resend, out: &mut Effects) -> bool {
-        let chosen = self.choose(self.nodes.table.reachable().without(self.jobs[index].delivered), wanted);
+        let replication = self.pending.replication_of(index);
+        let candidates = self.candidates(replication);
+        let chosen = self.choose(candidates.without(self.jobs[index].delivered), wanted);
         if !chosen.is_empty() {
             self.touch(index, Touch::Holders);
         }
@@ -162,10 +187,28 @@ impl Engine {
         if !receivers.is_empty() {
             let image = self.image_of(index, delay, out);
             for node in receivers.iter() {
-                self.send(node, Outgoing::ReplJob { image, no_reply: confirmed.contains(node) }, out);
+                let no_reply = confirmed.contains(node);
+                let message = match replication {
+                    Replication::OnDisk if !no_reply && candidates.contains(node) => {
+                        Outgoing::SyncJob { image }
+                    }
+                    // It has turned its file off meanwhile: its confirmation would prove nothing.
+                    Replication::OnDisk if !no_reply => continue,
+                    _ => Outgoing::ReplJob { image, no_reply },
+                };
+                self.send(node, message, out);
             }
         }
         !chosen.is_empty()
+    }
+
+    /// The other nodes that can be asked for a copy.
+    pub(super) fn candidates(&self, replication: Replication) -> NodeSet {
+        let reachable = self.nodes.table.reachable();
+        match replication {
+            Replication::OnDisk => reachable.intersection(self.nodes.table.those_with(DISKS)),
+            Replication::Sync | Replication::Async => reachable,
+        }
     }
 
     /// So many of the nodes, by chance.
@@ -193,11 +236,12 @@ impl Engine {
     }
 
     fn plan_next_try(&mut self, index: JobIndex) {
-        let deadline = self.pending.by_job[&index].deadline;
+        let Waiting { deadline, replication, .. } = self.pending.by_job[&index];
+        let candidates = self.candidates(replication);
         let job = &mut self.jobs[index];
         let tries = job.flags.tries();
         job.flags.set_tries(tries + 1);
-        let candidates = self.nodes.table.reachable().without(job.delivered);
+        let candidates = candidates.without(job.delivered);
         let pause =
             if candidates.is_empty() { Millis((NEXT_TRY.0 << tries).min(SLOWEST_TRY.0)) } else { NEXT_TRY };
         job.requeue_at = (self.now + pause).min(deadline);
@@ -242,6 +286,10 @@ impl Engine {
             return self.tell_of_ack(sender, index, out);
         }
         job.delivered.insert(sender);
+        let on_disk = self.pending.replication_of(index) == Replication::OnDisk;
+        if on_disk && !self.nodes.table.those_with(DISKS).contains(sender) {
+            return;
+        }
         job.confirmed.insert(sender);
         if job.state == JobState::WaitReplication && job.confirmed.len() >= u32::from(job.replicate) {
             self.replicated(index, out);
@@ -251,6 +299,12 @@ impl Engine {
     /// There are as many copies as were asked for: the job exists from now on. It may be gone afterwards, if this
     /// node keeps none.
     pub(super) fn replicated(&mut self, index: JobIndex, out: &mut Effects) {
+        if self.pending.replication_of(index) == Replication::OnDisk {
+            if !self.has_file() {
+                return self.give_up(index, Refusal::NoFile, out);
+            }
+            self.hold_replies(Hold::Disk);
+        }
         let client = self.pending.remove(index);
         let id = self.jobs[index].id;
         let keeps = self.jobs[index].delivered.contains(NodeIndex::MYSELF);
@@ -303,16 +357,17 @@ impl Engine {
         true
     }
 
-    /// REPLJOB: another node wants a copy to be kept here.
+    /// REPLJOB and SYNCJOB: another node wants a copy to be kept here.
     pub(super) fn repl_job(
         &mut self,
         sender: NodeIndex,
         image: JobImage<'_>,
-        no_reply: bool,
+        confirm: Confirm,
         out: &mut Effects,
     ) {
         // Silence makes the other node ask somebody else.
         if self.disk_fails
+            || (confirm == Confirm::OnDisk && !self.has_file())
             || self.memory_level() >= MemoryLevel::High
             || self.nodes.is_leaving()
             || image.expires_at <= self.now
@@ -330,7 +385,9 @@ impl Engine {
             }
             None => self.keep_copy(image),
         }
-        if !no_reply {
+        // A copy that was here before may not be safe yet.
+        self.hold_replies(if confirm == Confirm::OnDisk { Hold::Disk } else { Hold::Policy });
+        if confirm != Confirm::No {
             self.tell(sender, id, Notice::GotJob, out);
         }
         if let Some(index) = self.jobs.find(&id)

@@ -197,6 +197,10 @@ pub enum Refusal {
     NotEnoughNodesLeaving,
     /// The same, and it is this node's lack of memory that makes the difference.
     NotEnoughNodesNoMemory,
+    /// SYNC, and fewer nodes that keep an append-only file can be reached than copies were asked for.
+    NotEnoughDisks,
+    /// SYNC at a node that keeps no append-only file.
+    NoFile,
     /// The time to wait for copies is over.
     NotReplicated,
     /// The job was deleted, or its life was over, before it had its copies.

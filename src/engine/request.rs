@@ -119,6 +119,8 @@ pub enum Replication {
     Sync,
     /// At once; copies are made as well as they can be.
     Async,
+    /// When all copies are on disks, whatever the nodes do otherwise.
+    OnDisk,
 }
 
 /// The arguments of GETJOB.

@@ -14,6 +14,7 @@
 
 use super::Engine;
 use super::job::{Job, JobFlags, JobIndex, NameId};
+use super::job_table::Place;
 use super::request::{JobState, PauseState};
 use crate::aof::{Acked, JobRecord, Record, Standing};
 use crate::types::{Body, Ctime, JobId, Millis, NodeId, NodeIndex, NodeSet, UnixMillis};
@@ -81,6 +82,7 @@ impl Engine {
                 self.restoring = Restoring::default();
                 self.flush_jobs();
             }
+            Record::Slots { key } => self.jobs.adopt_key(key),
             Record::End { .. } => {}
         }
     }
@@ -93,7 +95,8 @@ impl Engine {
             }
             return;
         }
-        if image.id.is_from(&self.nodes.me()) {
+        let place = self.place_of(image.id);
+        if place == Place::Named {
             self.last_ctime = self.last_ctime.max(image.ctime);
         }
         let name = self.restored_queue(&image.queue);
@@ -112,7 +115,7 @@ impl Engine {
             flags: JobFlags::from_wire(image.flags),
             ..Job::new(image.id, image.ctime, name, image.body.into_body())
         };
-        match self.jobs.try_insert(job) {
+        match self.jobs.try_insert(job, place) {
             Ok(index) => {
                 self.account_for(index);
                 self.restoring.set_queued(index, queued);
@@ -124,6 +127,11 @@ impl Engine {
         }
     }
 
+    /// The IDs of jobs that were added here name slots.
+    fn place_of(&self, id: JobId) -> Place {
+        if id.is_from(&self.nodes.me()) { Place::Named } else { Place::Any }
+    }
+
     /// A job comes again. Usually the later record counts: the job stood so when it was written.
     fn restore_again(&mut self, known: JobIndex, job: Job, queued: bool) {
         // In a file of RC1 the first record counts until the job is deleted, and done is done everywhere.
@@ -133,7 +141,8 @@ impl Engine {
         self.queues.retain(name);
         if !first_counts && self.jobs[known].state != JobState::Acked {
             self.drop_restored(known);
-            let index = self.jobs.insert(job);
+            let place = self.place_of(job.id);
+            let index = self.jobs.try_insert(job, place).expect("the job with its ID was just dropped");
             self.account_for(index);
             self.restoring.set_queued(index, queued);
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::effect::Effects;
 use super::input::{ClientId, Control, Input};
-use super::persist::Walk;
+use super::persist::{Hold, Persistence, Walk};
 use super::restore::Requeueing;
 use super::settings::EngineSettings;
 use super::{Engine, Seed};
@@ -17,7 +17,11 @@ const ME: NodeId = NodeId::from_bytes([1; 20]);
 const OTHER: NodeId = NodeId::from_bytes([2; 20]);
 
 fn engine() -> Engine {
-    Engine::new(EngineSettings::default(), &NodesConf::alone(ME, 7711), Seed([5; 32]), NOW)
+    engine_with(5)
+}
+
+fn engine_with(seed: u8) -> Engine {
+    Engine::new(EngineSettings::default(), &NodesConf::alone(ME, 7711), Seed([seed; 32]), NOW)
 }
 
 fn id(number: u8, retry: u64) -> JobId {
@@ -189,7 +193,7 @@ fn a_walk_tells_all_that_is_known() {
         lines
     };
     let all = shown(&engine, 7);
-    assert_eq!(all.len(), 100);
+    assert_eq!(all.len(), 99 + 1 + 1, "jobs, a pause, how IDs name slots");
     assert_eq!(all, shown(&engine, 1000));
     let mut again = self::engine();
     let mut walk = Walk::Start;
@@ -208,7 +212,56 @@ fn steps_tell_nothing_unless_they_are_asked_to() {
     let flush = || Input::Request { client: ClientId(1), request: super::Request::FlushAll };
     engine.step(NOW, flush(), &mut out);
     assert_eq!(out.appended().count(), 0);
-    engine.step(NOW, Input::Control(Control::Persist(true)), &mut out);
+    engine.step(NOW, Input::Control(Control::Persist(Persistence::On)), &mut out);
+    assert_eq!((out.appended().count(), out.hold()), (1, Hold::No), "how IDs name slots");
+    out.clear();
     engine.step(NOW, flush(), &mut out);
-    assert_eq!((out.appended().count(), out.must_hold()), (1, true));
+    assert_eq!((out.appended().count(), out.hold()), (1, Hold::Policy));
+}
+
+#[test]
+fn jobs_that_were_added_here_are_found_by_their_ids_after_a_restart_too() {
+    let mut first = engine();
+    let mut log: Vec<(u8, Vec<u8>)> = Vec::new();
+    let mut step = |engine: &mut Engine, input: Input<'_>| {
+        let mut out = Effects::new();
+        engine.step(NOW, input, &mut out);
+        log.extend(out.appended().map(|(kind, payload)| (kind, payload.to_vec())));
+    };
+    step(&mut first, Input::Control(Control::Persist(Persistence::On)));
+    for _ in 0..3000 {
+        let request = super::Request::AddJob(super::AddJob {
+            queue: b"q",
+            body: BodyArg::Borrowed(b"x"),
+            timeout: Millis(0),
+            replicate: Some(1),
+            ttl: Millis(1_000_000),
+            retry: None,
+            delay: Span32::ZERO,
+            maxlen: None,
+            replication: super::Replication::Sync,
+        });
+        step(&mut first, Input::Request { client: ClientId(1), request });
+    }
+    let mut base: Vec<(u8, Vec<u8>)> = Vec::new();
+    let mut walk = Walk::Start;
+    while walk != Walk::Done {
+        walk = first.walk(walk, 100, |record| {
+            let mut payload = Vec::new();
+            record.encode(&mut payload);
+            base.push((record.kind(), payload));
+        });
+    }
+    for records in [log, base] {
+        let mut again = engine_with(2);
+        for (kind, payload) in &records {
+            let mut nodes = Vec::new();
+            again.restore(
+                Record::decode(*kind, payload, &mut nodes).expect("a record").expect("a known kind"),
+            );
+        }
+        again.finish_restore(NOW, Requeueing::Own);
+        again.audit().expect("the parts agree");
+        assert_eq!((again.job_count(), again.jobs.indexed()), (3000, 0));
+    }
 }

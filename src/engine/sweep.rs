@@ -41,14 +41,21 @@ struct Events {
     forgotten: NodeSet,
     /// Their copies are lost, or as good as lost.
     failed: NodeSet,
+    /// They have lost records, and want to know of which jobs.
+    lost: NodeSet,
 }
 
 impl Events {
-    const NONE: Events = Events { back: NodeSet::EMPTY, forgotten: NodeSet::EMPTY, failed: NodeSet::EMPTY };
+    const NONE: Events = Events {
+        back: NodeSet::EMPTY,
+        forgotten: NodeSet::EMPTY,
+        failed: NodeSet::EMPTY,
+        lost: NodeSet::EMPTY,
+    };
 
     /// The nodes about whose jobs something is to be done.
     fn nodes(self) -> NodeSet {
-        self.back.union(self.forgotten).union(self.failed)
+        self.back.union(self.forgotten).union(self.failed).union(self.lost)
     }
 }
 
@@ -71,6 +78,9 @@ pub(super) struct Sweep {
     /// Jobs whose copies nobody has confirmed, in the order in which they are looked at.
     unverified: VecDeque<(UnixMillis, JobId)>,
 }
+
+/// How long it takes a node that sent MEET to find out who was met.
+const HANDSHAKE: Millis = Millis(500);
 
 impl Sweep {
     pub(super) fn next_deadline(&self) -> Option<UnixMillis> {
@@ -97,6 +107,13 @@ impl Engine {
         self.begin_sweep();
     }
 
+    /// A member introduces itself as strangers do: it had forgotten this node, with all that this node said meanwhile.
+    pub(super) fn member_meets_again(&mut self, node: NodeIndex) {
+        self.sweep.next.back.insert(node);
+        // Before its handshake is over it would not listen.
+        self.sweep.go_on_at.get_or_insert(self.now + HANDSHAKE);
+    }
+
     /// A member was forgotten: it confirms nothing any more, and its copies do not count (W11).
     pub(super) fn peer_is_forgotten(&mut self, node: NodeIndex) {
         self.sweep.next.forgotten.insert(node);
@@ -106,6 +123,12 @@ impl Engine {
     /// A member is failing: its copies do not count (W26).
     pub(super) fn peer_has_failed(&mut self, node: NodeIndex) {
         self.sweep.next.failed.insert(node);
+        self.begin_sweep();
+    }
+
+    /// A member has lost records (W8): it is told of all jobs that it is taken to hold.
+    pub(super) fn peer_has_lost(&mut self, node: NodeIndex) {
+        self.sweep.next.lost.insert(node);
         self.begin_sweep();
     }
 
@@ -206,9 +229,16 @@ impl Engine {
         job.delivered = job.delivered.without(events.forgotten);
         job.confirmed = job.confirmed.without(events.forgotten);
         let back = job.delivered.intersection(events.back);
-        match job.state {
-            JobState::WaitReplication => {}
-            JobState::Acked => self.collect(index, out),
+        let lost = job.delivered.intersection(events.lost);
+        if job.state == JobState::Acked {
+            job.confirmed = job.confirmed.without(events.lost);
+            return self.collect(index, out);
+        }
+        if !lost.is_empty() && job.state != JobState::WaitReplication {
+            self.remind(index, lost, out);
+        }
+        match self.jobs[index].state {
+            JobState::WaitReplication | JobState::Acked => {}
             JobState::Active if !back.is_empty() => {
                 self.tell_where_it_is(index, back, out);
                 self.repair(index, out);
@@ -252,14 +282,14 @@ impl Engine {
     }
 
     /// This node and the members that are not failing.
-    fn live_nodes(&self) -> NodeSet {
+    pub(super) fn live_nodes(&self) -> NodeSet {
         let table = &self.nodes.table;
         let alive = table.members().iter().filter(|node| !table[*node].fail);
         alive.fold(NodeSet::only(NodeIndex::MYSELF), |set, node| set.union(NodeSet::only(node)))
     }
 
     /// Whether this node wins the comparison among the holders: one of them is to act.
-    fn is_first_of(&self, holders: NodeSet, id: JobId) -> bool {
+    pub(super) fn is_first_of(&self, holders: NodeSet, id: JobId) -> bool {
         let me = self.nodes.me();
         holders
             .iter()

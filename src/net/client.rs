@@ -112,6 +112,12 @@ impl Hold {
     pub(crate) fn is_none(self) -> bool {
         self == Hold::NONE
     }
+
+    /// What waits for both.
+    #[inline]
+    pub(crate) fn and(self, other: Hold) -> Hold {
+        Hold { written: self.written.max(other.written), durable: self.durable.max(other.durable) }
+    }
 }
 
 /// Whether the connection is to end.

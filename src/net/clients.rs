@@ -2,9 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::client::{About, Awaited, Client, Closing, ReplyMode};
+use super::client::{About, Awaited, Client, Closing, Hold, ReplyMode};
 use super::stream::Stream;
-use crate::aof::Seq;
 use crate::command::reply::{self, ReplyContext};
 use crate::engine::{ClientId, Effects, Reply};
 use crate::resp::{Output, Value, write};
@@ -28,7 +27,7 @@ pub(crate) struct Clients {
     /// Slots with requests to go on with in the next turn.
     pub(crate) resume: Vec<u32>,
     /// What the replies of the step at hand wait for.
-    pub(crate) hold: Option<Seq>,
+    pub(crate) hold: Hold,
     /// Slots of MONITOR connections.
     pub(crate) monitors: Vec<u32>,
 }
@@ -160,9 +159,7 @@ impl Clients {
         let slot = (id.0 & ((1 << SLOT_BITS) - 1)) as u32;
         let hold = self.hold;
         let Some(client) = self.get_mut(slot) else { return };
-        if let Some(seq) = hold {
-            client.hold.written = seq;
-        }
+        client.hold = client.hold.and(hold);
         let write = writer(client);
         if client.id != id {
             if client.answer_awaited(id, write) {
@@ -177,9 +174,6 @@ impl Clients {
         let was_blocked = std::mem::take(&mut client.blocked);
         if client.replies == ReplyMode::On {
             client.answer_in_order(write);
-        }
-        if let Some(seq) = hold {
-            client.hold.written = seq;
         }
         if was_blocked && slot != acting {
             client.end_skip();

@@ -14,6 +14,7 @@ mod http;
 mod listener;
 mod logging;
 mod nodes_file;
+mod notify;
 mod operator;
 mod process;
 mod serve;
@@ -305,6 +306,8 @@ fn run(mut server: Server, start_dir: &Path) -> Result<ExitCode, ServeError> {
     }
     if server.aof.load.is_none() {
         announce(&server);
+    } else {
+        notify::tell(notify::State::Loading);
     }
     let ending = server.run().map_err(|error| match error {
         RunError::Loop(error) => ServeError::Loop(error),
@@ -314,6 +317,9 @@ fn run(mut server: Server, start_dir: &Path) -> Result<ExitCode, ServeError> {
         return Err(start_again(delay, start_dir));
     }
     tracing::info!("User requested shutdown...");
+    if !matches!(ending, Ending::Restart(_)) {
+        notify::tell(notify::State::Stopping);
+    }
     if ending != Ending::NoSave {
         server.close_file();
     }
@@ -347,6 +353,7 @@ fn announce(server: &Server) {
     if let Some(path) = &server.config.unixsocket {
         tracing::info!("The server is now ready to accept connections at {}", path.display());
     }
+    notify::tell(notify::State::Ready);
 }
 
 /// Becomes a new run of the same program, with the same arguments, which may hold relative paths, and the same

@@ -356,6 +356,7 @@ impl Server {
         let mut unsaved: Option<String> = None;
         let hold = self.aof.append(&self.effects);
         self.clients.hold = hold;
+        let holds = !hold.is_none();
         let header = self.engine.header();
         let by = Carrier { registry: self.poll.registry(), config: &self.config, now: self.now };
         for effect in self.effects.iter() {
@@ -369,9 +370,10 @@ impl Server {
                 }
                 (Effect::Send { to, message }, _) => {
                     let message = self.effects.message(message);
-                    match hold.filter(|_| promises(&message)) {
-                        Some(seq) => self.aof.hold_back(seq, *to, &message),
-                        None => self.bus.send(*to, &header, &message, by),
+                    if holds && promises(&message) {
+                        self.aof.hold_back(hold, *to, &message);
+                    } else {
+                        self.bus.send(*to, &header, &message, by);
                     }
                 }
                 (Effect::OpenLink { link, address }, _) => self.bus.open_link(*link, *address, by),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
@@ -42,14 +43,14 @@ impl Plain {
     }
 }
 
-fn arguments(port: u16, scenario: Scenario) -> Vec<String> {
+pub fn arguments(port: u16, scenario: Scenario) -> Vec<String> {
     let line = format!("--port {port} --bind 127.0.0.1 --appendonly yes --appendfsync {}", scenario.fsync());
     line.split(' ').map(str::to_owned).collect()
 }
 
-pub fn spawn(dir: &Path, port: u16, scenario: Scenario) -> Plain {
+pub fn spawn(dir: &Path, arguments: Vec<String>) -> Plain {
     let child = Command::new(env!("CARGO_BIN_EXE_disque-server"))
-        .args(arguments(port, scenario))
+        .args(arguments)
         .current_dir(dir)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -66,10 +67,10 @@ pub struct Traced {
 impl Traced {
     /// Starts a server that waits for its tracer before it does anything.
     #[expect(clippy::zombie_processes, reason = "whoever traces a process waits for it by waitpid")]
-    pub fn start(dir: &Path, port: u16, scenario: Scenario) -> Traced {
+    pub fn start(dir: &Path, arguments: Vec<String>) -> Traced {
         let child = Command::new("/bin/sh")
             .args(["-c", "kill -STOP $$; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_disque-server")])
-            .args(arguments(port, scenario))
+            .args(arguments)
             .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -88,6 +89,56 @@ impl Traced {
         Traced { pid }
     }
 
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Lets it run to its end. A thread that is about to make a call that `hang` names stands still until that lets it go:
+    /// to the rest of the process it looks as if the disk did not answer.
+    pub fn run_with(self, hang: &Hang) {
+        let mut still = None;
+        loop {
+            let status = waitpid(None, Some(WaitPidFlag::__WALL)).expect("the server is still there");
+            if hang.call.load(Ordering::SeqCst) == 0
+                && let Some(thread) = still.take()
+            {
+                let _ = ptrace::syscall(thread, None);
+            }
+            match status {
+                WaitStatus::PtraceSyscall(thread) => {
+                    let wanted = hang.call.load(Ordering::SeqCst);
+                    if still.is_none() && wanted != 0 && touches_the_files(thread) == Some(wanted) {
+                        still = Some(thread);
+                        hang.hangs.store(true, Ordering::SeqCst);
+                        continue;
+                    }
+                    let _ = ptrace::syscall(thread, None);
+                }
+                status => {
+                    if self.go_on(status) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What there is to do about anything but a call. True if the server is gone.
+    fn go_on(&self, status: WaitStatus) -> bool {
+        match status {
+            WaitStatus::PtraceEvent(thread, ..) => {
+                let _ = ptrace::syscall(thread, None);
+            }
+            WaitStatus::Stopped(thread, signal) => {
+                let passed = !matches!(signal, Signal::SIGSTOP | Signal::SIGTRAP);
+                let _ = ptrace::syscall(thread, passed.then_some(signal));
+            }
+            WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..) => return pid == self.pid,
+            _ => {}
+        }
+        false
+    }
+
     /// Lets it run to its end, or to the call with this number, at which it is killed. How many calls there were.
     pub fn run(self, until: Option<usize>) -> usize {
         let mut calls = 0;
@@ -96,7 +147,7 @@ impl Traced {
             let status = waitpid(None, Some(WaitPidFlag::__WALL)).expect("the server is still there");
             match status {
                 WaitStatus::PtraceSyscall(thread) => {
-                    if touches_the_files(thread) {
+                    if touches_the_files(thread).is_some() {
                         calls += 1;
                         if Some(calls) == until {
                             kill(self.pid, Signal::SIGKILL).expect("it is ours");
@@ -105,31 +156,56 @@ impl Traced {
                     }
                     let _ = ptrace::syscall(thread, None);
                 }
-                WaitStatus::PtraceEvent(thread, ..) => {
-                    let _ = ptrace::syscall(thread, None);
+                status => {
+                    if self.go_on(status) {
+                        return calls;
+                    }
                 }
-                WaitStatus::Stopped(thread, signal) => {
-                    let passed = !matches!(signal, Signal::SIGSTOP | Signal::SIGTRAP);
-                    let _ = ptrace::syscall(thread, passed.then_some(signal));
-                }
-                WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..) if pid == self.pid => {
-                    return calls;
-                }
-                _ => {}
             }
         }
     }
 }
 
-/// Whether a thread is about to make one of the calls about the append-only file.
-fn touches_the_files(thread: Pid) -> bool {
+/// A disk that does not answer, as the threads of one server see it.
+#[derive(Default)]
+pub struct Hang {
+    /// The call that does not return; 0: the disk answers.
+    call: AtomicU64,
+    hangs: AtomicBool,
+}
+
+impl Hang {
+    /// `pwrite64`.
+    pub const WRITE: u64 = 18;
+    /// `fdatasync`.
+    pub const SYNC: u64 = 75;
+
+    /// The next such call does not return.
+    pub fn begin(&self, call: u64) {
+        self.hangs.store(false, Ordering::SeqCst);
+        self.call.store(call, Ordering::SeqCst);
+    }
+
+    /// Whether a thread waits for the disk.
+    pub fn hangs(&self) -> bool {
+        self.hangs.load(Ordering::SeqCst)
+    }
+
+    /// The disk answers again; noticed with the server's next call of any kind.
+    pub fn end(&self) {
+        self.call.store(0, Ordering::SeqCst);
+    }
+}
+
+/// The call about the append-only file that a thread is about to make, if it is.
+fn touches_the_files(thread: Pid) -> Option<u64> {
     // What a call returns is "no such call" until it has been made.
     const NOT_YET: u64 = -38_i64 as u64;
-    let Ok(regs) = ptrace::getregs(thread) else { return false };
+    let regs = ptrace::getregs(thread).ok()?;
     if regs.rax != NOT_YET {
-        return false;
+        return None;
     }
-    let Some((_, names)) = CALLS.iter().find(|(number, _)| *number == regs.orig_rax) else { return false };
+    let (_, names) = CALLS.iter().find(|(number, _)| *number == regs.orig_rax)?;
     let name = match names {
         Names::Descriptor => {
             let link = format!("/proc/{thread}/fd/{}", regs.rdi);
@@ -137,7 +213,8 @@ fn touches_the_files(thread: Pid) -> bool {
         }
         Names::Path(argument) => path_at(thread, [regs.rdi, regs.rsi][*argument]),
     };
-    name.contains("disque.aof") || (regs.orig_rax == 74 && name.contains("disque-test"))
+    let ours = name.contains("disque.aof") || (regs.orig_rax == 74 && name.contains("disque-test"));
+    ours.then_some(regs.orig_rax)
 }
 
 /// The path at an address of the server.

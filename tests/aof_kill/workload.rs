@@ -105,9 +105,14 @@ pub fn live(port: u16, scenario: Scenario, mut ledger: Ledger) -> Ledger {
 }
 
 fn act(mut client: Client, scenario: Scenario, ledger: &mut Ledger) -> Option<()> {
-    for round in 0..5 {
+    for round in 0..6 {
         for n in 0..10 {
-            let id = client.text(&["ADDJOB", "q", &format!("body {round} {n}"), "0", "RETRY", "1000"])?;
+            let body = format!("body {round} {n}");
+            let mut words = vec!["ADDJOB", "q", &body, "0", "RETRY", "1000"];
+            if scenario == Scenario::EverySecond && n % 2 == 0 {
+                words.push("SYNC");
+            }
+            let id = client.text(&words)?;
             ledger.present.insert(id.clone());
             if n % 3 == 0 {
                 ledger.present.remove(&id);

@@ -5,6 +5,8 @@
 mod acks;
 mod contest;
 mod copies;
+mod disks;
+mod edges;
 mod failing;
 mod faults;
 mod federation;

@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use disque::bus::{Features, FrameWriter, Header, Message, NodeFlags, NodeLine, NodesConf, decode};
 use disque::engine::{
-    ClientId, ClusterInfo, ClusterRequest, Control, Effect, Effects, Engine, EngineSettings, HelloNode,
-    Input, LinkId, PeerLinkId, Reply, Request, Seed, SendTo, Via,
+    ClientId, ClusterInfo, ClusterRequest, Control, Effect, Effects, Engine, EngineSettings, HelloNode, Hold,
+    Input, LinkId, PeerLinkId, Persistence, Reply, Request, Seed, SendTo, Via,
 };
 use disque::types::{Millis, NodeId, UnixMillis};
 
@@ -42,6 +42,19 @@ pub struct Node {
     pub skew: Millis,
     /// What its clients were answered.
     pub clients: BTreeMap<ClientId, Vec<String>>,
+    /// What its messages that confirm something waited for, in order.
+    pub confirmed: Vec<(&'static str, Hold)>,
+    /// What its last reply waited for.
+    pub last_reply: Hold,
+    /// Nothing gets to its disk at the moment; what waits for that.
+    disk_hangs: bool,
+    held: Vec<Held>,
+}
+
+/// What waits for a disk.
+enum Held {
+    Reply(ClientId, String),
+    Message(SendTo, Message<'static>),
 }
 
 struct Wire {
@@ -134,6 +147,10 @@ impl Net {
             peers: BTreeMap::new(),
             skew: Millis(0),
             clients: BTreeMap::new(),
+            confirmed: Vec::new(),
+            last_reply: Hold::No,
+            disk_hangs: false,
+            held: Vec::new(),
         });
         self.nodes.len() - 1
     }
@@ -288,11 +305,18 @@ impl Net {
 
     fn perform(&mut self, place: Place, effects: &Effects) {
         let mut saves = 0;
+        let waits = effects.hold() == Hold::Disk && self.nodes[place].disk_hangs;
         for effect in effects.iter() {
             match effect {
                 Effect::Reply { client, reply } => {
                     let text = talk::text_of(reply, effects);
-                    self.nodes[place].clients.entry(*client).or_default().push(text);
+                    let node = &mut self.nodes[place];
+                    node.last_reply = effects.hold();
+                    if waits {
+                        node.held.push(Held::Reply(*client, text));
+                    } else {
+                        node.clients.entry(*client).or_default().push(text);
+                    }
                 }
                 Effect::SaveNodes(conf) => {
                     saves += 1;
@@ -311,7 +335,18 @@ impl Net {
                     self.nodes[place].features.push((*link, features.is_some()));
                     self.nodes[place].peers.insert(*link, *features);
                 }
-                Effect::Send { to, message } => self.send(place, *to, effects.message(message)),
+                Effect::Send { to, message } => {
+                    let message = effects.message(message);
+                    if ["GOTJOB", "GOTACK"].contains(&message.name()) {
+                        let node = &mut self.nodes[place];
+                        node.confirmed.push((message.name(), effects.hold()));
+                        if waits {
+                            node.held.push(Held::Message(*to, message.to_static()));
+                            continue;
+                        }
+                    }
+                    self.send(place, *to, message);
+                }
             }
         }
         assert!(saves <= 1, "one step stores the table once");
@@ -394,6 +429,30 @@ impl Net {
             _ => None,
         });
         answers.collect()
+    }
+
+    /// Nodes with an append-only file, and all know it.
+    pub fn turn_files_on(&mut self, places: &[Place]) {
+        for place in places {
+            self.control(*place, Control::Persist(Persistence::On));
+        }
+        self.run(Millis(16_000));
+    }
+
+    /// What a node writes gets to its disk no more, or again.
+    pub fn let_disk_hang(&mut self, place: Place, hangs: bool) {
+        self.nodes[place].disk_hangs = hangs;
+        if hangs {
+            return;
+        }
+        for held in std::mem::take(&mut self.nodes[place].held) {
+            match held {
+                Held::Reply(client, text) => {
+                    self.nodes[place].clients.entry(client).or_default().push(text);
+                }
+                Held::Message(to, message) => self.send(place, to, message),
+            }
+        }
     }
 
     pub fn control(&mut self, place: Place, control: Control) {

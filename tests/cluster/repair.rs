@@ -1,8 +1,12 @@
 //! Copies that were lost are made anew (W25 and W26 of reliability.md).
 
+use std::cell::Cell;
+use std::rc::Rc;
+
+use disque::engine::{Control, Persistence};
 use disque::types::Millis;
 
-use crate::net::Net;
+use crate::net::{Net, Place};
 
 #[test]
 fn when_a_holder_fails_its_copies_are_made_elsewhere() {
@@ -44,4 +48,94 @@ fn a_node_that_is_back_changes_nothing_about_jobs_with_enough_copies() {
     net.heal();
     net.run(Millis(30_000));
     assert_eq!(net.holders(&job), 2);
+}
+
+/// A node is killed and comes back at once with nothing, as if its file had been damaged all over, and says so if `tells`.
+fn lose_everything(net: &mut Net, place: Place, tells: bool) -> Place {
+    net.kill(place);
+    let place = net.restart(place);
+    if tells {
+        net.control(place, Control::RecordsLost);
+    }
+    net.run(Millis(15_000));
+    place
+}
+
+#[test]
+fn a_node_that_has_lost_records_gets_its_copies_again() {
+    for tells in [false, true] {
+        let mut net = Net::cluster(3);
+        // Those that it had queued nobody else would speak of before RETRY is over.
+        let jobs: Vec<String> =
+            (0..300).map(|_| net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 600")).collect();
+        lose_everything(&mut net, 0, tells);
+        for job in &jobs {
+            assert_eq!(net.holders(job), if tells { 3 } else { 2 }, "{:?}", net.states(job));
+        }
+        let made = net.delivered.get("REPLJOB").copied().unwrap_or_default();
+        // Two when it was added; then one, of which the third holder is told too.
+        assert_eq!(made, if tells { 1200 } else { 600 }, "one of the holders acts, not each");
+        net.run(Millis(700_000));
+        let places = 1..net.nodes.len();
+        let taken = places.flat_map(|place| std::iter::from_fn(|| net.take(place, "q")).collect::<Vec<_>>());
+        assert_eq!(taken.count(), 300, "each is delivered once");
+    }
+}
+
+#[test]
+fn a_node_that_has_lost_an_acknowledgement_is_told_again() {
+    let mut net = Net::cluster(3);
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 600");
+    // Node 2 does not answer, so that the others remember; node 1 has confirmed.
+    net.cut(2, 0);
+    net.cut(2, 1);
+    assert_eq!(net.say(0, &format!("ACKJOB {job}")), ":1");
+    net.run(Millis(1_000));
+    net.kill(1);
+    let again = net.restart(1);
+    net.control(again, Control::Persist(Persistence::On));
+    net.control(again, Control::RecordsLost);
+    let told = Rc::new(Cell::new(false));
+    let seen = Rc::clone(&told);
+    net.lose = Some(Box::new(move |_, to, message| {
+        seen.set(seen.get() || (to == again && message.name() == "SETACK"));
+        false
+    }));
+    net.run(Millis(900));
+    assert!(told.get());
+}
+
+#[test]
+fn only_those_who_know_the_question_are_asked_and_only_for_a_while() {
+    let mut net = Net::cluster(3);
+    net.turn_rc1(1, true);
+    net.kill(0);
+    let again = net.restart(0);
+    net.control(again, Control::RecordsLost);
+    net.run(Millis(10_000));
+    assert_eq!(net.delivered.get("LOSTJOBS"), Some(&1), "RC1 does not know it");
+    // A link that breaks is asked on again.
+    net.cut_link(again, 2);
+    net.heal();
+    net.run(Millis(10_000));
+    assert_eq!(net.delivered.get("LOSTJOBS"), Some(&2));
+    net.run(Millis(10 * 60_000));
+    net.cut_link(again, 2);
+    net.heal();
+    net.run(Millis(10_000));
+    assert_eq!(net.delivered.get("LOSTJOBS"), Some(&2));
+}
+
+#[test]
+fn a_node_that_asks_before_there_is_a_link_to_it_is_told_later() {
+    let mut net = Net::cluster(2);
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 600");
+    let again = lose_everything(&mut net, 0, false);
+    let copies = |net: &mut Net| net.show(again, &job, "state").is_some();
+    net.cut_link(1, again);
+    net.control(again, Control::RecordsLost);
+    net.run(Millis(100));
+    assert!(!copies(&mut net));
+    net.heal();
+    net.run_until(Millis(10_000), copies).expect("it gets its copy");
 }

@@ -48,7 +48,16 @@ pub fn rich_message(now: UnixMillis) -> impl Strategy<Value = Message<'static>> 
     let holders = (job_id(), vec(node_id(), 0..6))
         .prop_map(|(job, nodes)| Message::Holders { job, nodes: Cow::Owned(nodes) });
     let have_jobs = bytes().prop_map(|queue| Message::HaveJobs { queue: Cow::Owned(queue) });
-    prop_oneof![2 => heartbeat(), 5 => about_one_job(any_span()), 8 => about_jobs(job), 1 => holders, 1 => have_jobs]
+    let sync_job = job.clone().prop_map(|job| Message::SyncJob { job });
+    prop_oneof![
+        2 => heartbeat(),
+        5 => about_one_job(any_span()),
+        8 => about_jobs(job),
+        1 => holders,
+        1 => have_jobs,
+        1 => sync_job,
+        1 => Just(Message::LostJobs),
+    ]
 }
 
 /// What is left of a message that is told to an RC1 node in the same millisecond, as far as it is not about time.

@@ -54,10 +54,10 @@ fn notice(number: u8) -> Message<'static> {
     Message::Notice { job: job_id(number), notice: Notice::GotJob }
 }
 
-/// A writer for a peer that announced all that ours does.
+/// A writer for a peer that announced all that there is.
 fn writer() -> FrameWriter {
     let mut writer = FrameWriter::new();
-    writer.set_features(Some(Features::OURS));
+    writer.set_features(Some(Features::ALL));
     writer
 }
 
@@ -189,10 +189,29 @@ fn messages_that_rc1_does_not_know_are_not_sent_to_it() {
     for peer in [None, Some(Features::NONE), Some(Features::CHECKSUM)] {
         let mut writer = FrameWriter::new();
         writer.set_features(peer);
-        for message in [&holders, &have_jobs] {
+        for message in [&holders, &have_jobs, &Message::SyncJob { job: image(b"x") }, &Message::LostJobs] {
             assert!(!writer.push(&header_of_ours(), message, NOW));
         }
         assert_eq!((writer.pending(), writer.bytes().len()), (0, 0));
+    }
+}
+
+#[test]
+fn each_message_of_ours_goes_only_to_those_who_announced_that_they_know_it() {
+    let sync_job = Message::SyncJob { job: image(b"x") };
+    for (message, feature) in [(sync_job, Features::DISK), (Message::LostJobs, Features::LOSSES)] {
+        for (peer, knows) in [
+            (Features::BATCH, false),
+            (feature, false),
+            (Features::from_bits(Features::ALL.bits() & !feature.bits()), false),
+            (Features::BATCH.and(feature), true),
+            (Features::ALL, true),
+        ] {
+            let mut writer = FrameWriter::new();
+            writer.set_features(Some(peer));
+            assert_eq!(writer.push(&header_of_ours(), &message, NOW), knows, "{} {peer:?}", message.name());
+            assert_eq!(messages(writer.bytes(), NOW), if knows { vec![message.clone()] } else { vec![] });
+        }
     }
 }
 
@@ -322,7 +341,7 @@ fn a_batch_is_laid_out_as_documented() {
     expected.extend_from_slice(&[7; 20]);
     assert_eq!(frame[BODY..], expected);
     assert_eq!(frame[12..14], [0, 16]);
-    assert_eq!(frame[102..110], *b"DqF1\0\0\0\x03");
+    assert_eq!(frame[102..110], *b"DqF1\0\0\0\x07");
 }
 
 fn sealed_frames() -> Vec<Vec<u8>> {
@@ -438,7 +457,7 @@ proptest! {
         sizes in vec(1_usize..900, 1..20),
         turns in vec(any::<bool>(), 30),
     ) {
-        let header = Header { features: Some(Features::OURS), ..header };
+        let header = Header { features: Some(Features::ALL), ..header };
         let (mut writer, mut stream) = (writer(), Vec::new());
         for (message, turn) in said.iter().zip(turns) {
             prop_assert!(writer.push(&header, message, now));
@@ -513,8 +532,8 @@ proptest! {
         for message in said {
             let mut writer = FrameWriter::new();
             if !writer.push(&header, &message, now) {
-                let unknown = matches!(message, Message::Holders { .. } | Message::HaveJobs { .. });
-                prop_assert!(unknown, "{}", message.name());
+                let ours = ["HOLDERS", "HAVEJOBS", "SYNCJOB", "LOSTJOBS"];
+                prop_assert!(ours.contains(&message.name()), "{}", message.name());
                 continue;
             }
             let stream = writer.bytes().to_vec();
@@ -534,9 +553,10 @@ proptest! {
         (now, header, said) in rich_talk(),
         flips in vec(any::<prop::sample::Index>(), 1..6),
     ) {
-        let header = Header { features: Some(Features::BATCH), ..header };
+        let without_checksum = Some(Features::BATCH.and(Features::LOSSES).and(Features::DISK));
+        let header = Header { features: without_checksum, ..header };
         let mut writer = FrameWriter::new();
-        writer.set_features(Some(Features::BATCH));
+        writer.set_features(without_checksum);
         said.iter().for_each(|message| assert!(writer.push(&header, message, now)));
         let mut stream = writer.bytes().to_vec();
         let body = BODY..stream.len();

@@ -53,7 +53,9 @@ pub fn frame(
         Message::Pause { queue, input, output } => {
             text += &format!(" queue={} input={} output={}", quoted(queue), way(*input), way(*output));
         }
-        Message::Holders { .. } | Message::HaveJobs { .. } => unreachable!("RC1 does not know it"),
+        Message::Holders { .. } | Message::HaveJobs { .. } | Message::SyncJob { .. } | Message::LostJobs => {
+            unreachable!("RC1 does not know it")
+        }
     }
     for line in lines {
         write!(text, "\n  {line}").expect("strings take everything");

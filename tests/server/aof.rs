@@ -379,7 +379,10 @@ fn damage_in_the_middle_costs_the_damaged_job_and_the_node_starts() {
     fs::write(&path, &bytes).expect("it can be written");
     let server = start(dir.path(), "--logfile disque.log");
     let expected: Vec<String> = (0..10).filter(|n| *n != 4).map(|n| format!("body{n}")).collect();
-    assert_eq!(bodies(&server.connect().run("GETJOB COUNT 20 FROM q")), expected);
+    let mut client = server.connect();
+    assert_eq!(bodies(&client.run("GETJOB COUNT 20 FROM q")), expected);
+    assert_eq!(info(&mut client, "aof_load_damages"), "1");
+    assert_eq!(info(&mut client, "aof_load_cut_bytes"), "4096");
     let log = fs::read_to_string(dir.path().join("disque.log")).expect("it is text");
     assert!(log.contains("the append-only file is damaged") && log.contains("short read"), "{log}");
     let now = fs::read(&path).expect("it is there");
@@ -510,4 +513,35 @@ fn has_answer(client: &Connection) -> bool {
     let there = client.stream.peek(&mut [0]).is_ok_and(|n| n > 0);
     client.stream.set_nonblocking(false).expect("it can be set");
     there
+}
+
+/// The job of one damaged record comes back from the node with the other copy, long before it is due anywhere.
+#[test]
+fn a_node_whose_file_is_damaged_gets_its_copies_from_the_others() {
+    let cluster = "--cluster-node-timeout 1000 --logfile disque.log";
+    let (dir, other_dir) = (Scratch::new(), Scratch::new());
+    let server = start(dir.path(), cluster);
+    let other = start(other_dir.path(), cluster);
+    let mut client = server.connect();
+    assert_eq!(client.run(&format!("CLUSTER MEET 127.0.0.1 {}", other.port)), Value::ok());
+    wait_until("they are one cluster", || info(&mut client, "cluster_reachable_nodes") == "1");
+    let add = |n: u32| format!("ADDJOB q body{n} 5000 REPLICATE 2 RETRY 3600");
+    let jobs: Vec<String> = (0..10).map(|n| text(&client.run(&add(n)))).collect();
+    kill(server);
+    let path = dir.path().join("disque.aof.1.log");
+    let mut bytes = fs::read(&path).expect("it is there");
+    let at = bytes.windows(5).position(|window| window == b"body4").expect("bodies are not hidden");
+    bytes[at] ^= 1;
+    fs::write(&path, &bytes).expect("it can be written");
+    let server = start(dir.path(), cluster);
+    let mut client = server.connect();
+    assert_eq!(info(&mut client, "aof_load_damages"), "1");
+    wait_until("its copy is there again", || info(&mut client, "registered_jobs") == "10");
+    assert_eq!(shown(&mut client, &jobs[4], "body"), Value::bulk("body4"));
+    assert_eq!(
+        shown(&mut client, &jobs[4], "nodes-delivered"),
+        shown(&mut other.connect(), &jobs[4], "nodes-delivered")
+    );
+    let log = fs::read_to_string(other_dir.path().join("disque.log")).expect("it is text");
+    assert!(log.contains("a node has lost records"), "{log}");
 }

@@ -17,6 +17,7 @@ mod crowd;
 mod http;
 mod lifetime;
 mod logs;
+mod notify;
 mod peers;
 mod pressure;
 mod protocol;

@@ -69,6 +69,8 @@ impl<'a> Input<'a> {
             },
             kind::HOLDERS => Message::Holders { job: self.job_id()?, nodes: Cow::Owned(self.nodes()?) },
             kind::HAVEJOBS => Message::HaveJobs { queue: Cow::Borrowed(self.name("queue name")?) },
+            kind::SYNCJOB => Message::SyncJob { job: self.job()? },
+            kind::LOSTJOBS => Message::LostJobs,
             _ => return Err(BatchFault::Kind),
         })
     }

@@ -36,6 +36,11 @@ pub(in crate::bus) fn encode(message: &Message<'_>, now: UnixMillis, out: &mut V
             out.push(head(kind::HAVEJOBS, 0));
             put_name(queue, out);
         }
+        Message::SyncJob { job } => {
+            out.push(head(kind::SYNCJOB, 0));
+            encode_job(job, now, out);
+        }
+        Message::LostJobs => out.push(head(kind::LOSTJOBS, 0)),
         Message::Ping { .. } | Message::Pong { .. } | Message::Meet { .. } => {
             panic!("{} is not for batches", message.name())
         }

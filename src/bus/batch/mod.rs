@@ -25,6 +25,8 @@
 //! | 15 PAUSE     | 1 input, 2 output            | queue: name                                           |
 //! | 17 HOLDERS   |                              | job ID, number of nodes, their IDs                    |
 //! | 18 HAVEJOBS  |                              | queue: name                                           |
+//! | 19 SYNCJOB   |                              | job                                                   |
+//! | 20 LOSTJOBS  |                              |                                                       |
 //!
 //! A job:
 //!

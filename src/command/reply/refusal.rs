@@ -22,6 +22,13 @@ pub fn refusal_text(refusal: Refusal) -> Cow<'static, [u8]> {
             "NOREPL Not enough reachable nodes for the requested replication level, since I'm unable to \
              hold a copy of the message for the following reason: I'm out of memory"
         }
+        Refusal::NotEnoughDisks => {
+            "NOREPL Not enough reachable nodes that can put the job on their disks, as SYNC asks for; \
+             turn their append-only files on with appendonly yes, or lower REPLICATE"
+        }
+        Refusal::NoFile => {
+            "ERR SYNC needs the append-only file, which is off at this node; turn it on with CONFIG SET appendonly yes"
+        }
         Refusal::NotReplicated => {
             "NOREPL Timeout reached before replicating to the requested number of nodes"
         }

@@ -13,6 +13,9 @@ const WORDS: usize = PAGE_SLOTS / 64;
 /// One less than slot numbers allow: other structures use the highest number for "none".
 const MAX_PAGES: usize = (1 << (u32::BITS - PAGE_BITS)) - 1;
 
+/// How many pages may be missing before a new one: jobs of an earlier run come in the order of their slots, most often.
+const MOST_MISSING: usize = 64;
+
 type Slots = [Option<Job>; PAGE_SLOTS];
 
 pub(super) struct Slab {
@@ -81,6 +84,37 @@ impl Slab {
     pub(super) fn insert(&mut self, make: impl FnOnce(u32) -> Job) -> u32 {
         let page = self.room.first().unwrap_or_else(|| self.add_page());
         let slot = self.usage[page].take();
+        let number = (page << PAGE_BITS | slot) as u32;
+        self.put(page, slot, make(number));
+        number
+    }
+
+    /// Whether the slot is free, and there is a page for it, or there can be one without many missing before it.
+    pub(super) fn has_room_at(&self, slot: u32) -> bool {
+        let (page, offset) = ((slot >> PAGE_BITS) as usize, slot as usize % PAGE_SLOTS);
+        match self.usage.get(page) {
+            Some(usage) => usage.is_free(offset),
+            None => page < MAX_PAGES && page - self.pages.len() < MOST_MISSING,
+        }
+    }
+
+    /// Puts a job into this slot, for which there must be room.
+    pub(super) fn insert_at(&mut self, slot: u32, job: Job) {
+        let (page, offset) = ((slot >> PAGE_BITS) as usize, slot as usize % PAGE_SLOTS);
+        while self.pages.len() <= page {
+            self.absent.insert(self.pages.len());
+            self.pages.push(None);
+            self.usage.push(PageUse::EMPTY);
+        }
+        if self.pages[page].is_none() {
+            self.make_page(page);
+        }
+        self.usage[page].take_at(offset);
+        self.put(page, offset, job);
+    }
+
+    /// Puts a job into a slot that was taken for it.
+    fn put(&mut self, page: usize, slot: usize, job: Job) {
         if usize::from(self.usage[page].used) == PAGE_SLOTS {
             self.room.remove(page);
         }
@@ -89,9 +123,7 @@ impl Slab {
         }
         self.len += 1;
         let slots = self.pages[page].as_mut().expect("a page with room exists");
-        let number = (page << PAGE_BITS | slot) as u32;
-        slots[slot] = Some(make(number));
-        number
+        slots[slot] = Some(job);
     }
 
     pub(super) fn remove(&mut self, slot: u32) -> Job {
@@ -115,11 +147,15 @@ impl Slab {
             self.usage.push(PageUse::EMPTY);
             self.pages.len() - 1
         });
+        self.make_page(page);
+        page
+    }
+
+    fn make_page(&mut self, page: usize) {
         let slots: Box<[Option<Job>]> = (0..PAGE_SLOTS).map(|_| None).collect();
         self.pages[page] = Some(slots.try_into().expect("as many as a page has"));
         self.absent.remove(page);
         self.room.insert(page);
-        page
     }
 
     /// Keeps the lower of two empty pages, because it is filled first.
@@ -202,6 +238,16 @@ impl PageUse {
         }
         self.used += 1;
         word * 64 + bit
+    }
+
+    /// Takes this slot, which must be free.
+    fn take_at(&mut self, slot: usize) {
+        assert!(self.is_free(slot));
+        self.free[slot / 64] &= !(1 << (slot % 64));
+        if self.free[slot / 64] == 0 {
+            self.words &= !(1 << (slot / 64));
+        }
+        self.used += 1;
     }
 
     fn give_back(&mut self, slot: usize) {
@@ -318,7 +364,43 @@ mod tests {
         assert_eq!(slab.spare, None);
     }
 
+    #[test]
+    fn a_slot_far_from_all_others_is_not_taken_and_a_taken_one_not_again() {
+        let mut slab = Slab::new();
+        let far = (MOST_MISSING * PAGE_SLOTS) as u32;
+        assert!(slab.has_room_at(far - 1) && !slab.has_room_at(far) && !slab.has_room_at(u32::MAX));
+        slab.insert_at(far - 1, sample(1, 1));
+        slab.audit().unwrap();
+        assert!(!slab.has_room_at(far - 1) && slab.has_room_at(far) && slab.has_room_at(0));
+        assert_eq!(
+            (slab.len(), slab.insert(|_| sample(2, 1))),
+            (1, far - 1024),
+            "a page that is there has room"
+        );
+        slab.remove(far - 1);
+        slab.remove(far - 1024);
+        slab.audit().unwrap();
+    }
+
     proptest! {
+        #[test]
+        fn jobs_are_put_into_the_slots_that_are_asked_for(slots in prop::collection::vec(0..5000u32, 1..300)) {
+            let (mut slab, mut model) = (Slab::new(), BTreeSet::new());
+            for (n, slot) in slots.into_iter().enumerate() {
+                prop_assert_eq!(slab.has_room_at(slot), !model.contains(&slot));
+                if model.remove(&slot) {
+                    slab.remove(slot);
+                } else if n % 3 == 0 {
+                    prop_assert!(model.insert(slab.insert(|_| sample(0, 1))));
+                } else {
+                    slab.insert_at(slot, sample(0, 1));
+                    model.insert(slot);
+                }
+                slab.audit().map_err(TestCaseError::fail)?;
+            }
+            prop_assert!(slab.iter().map(|(slot, _)| slot).eq(model));
+        }
+
         #[test]
         fn the_least_of_a_page_set_is_the_least(ops in prop::collection::vec((any::<bool>(), 0usize..9000), 1..200)) {
             let (mut set, mut model) = (PageSet::default(), BTreeSet::new());

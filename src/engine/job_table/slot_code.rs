@@ -8,7 +8,8 @@
 //!
 //! To everybody else the ID is as random as any: 112 bits are, and the mask can be computed by nobody without the
 //! key. The record decides: a slot read from an ID counts only if the record there has that very ID, so crafted IDs
-//! and those of other nodes, or of an earlier run, are simply not found this way.
+//! and those of other nodes are simply not found this way. The append-only file keeps the key, so that after a restart the
+//! jobs find their old slots: looking into an index was two fifths of the time that loading a million jobs took.
 
 use crate::types::JobId;
 
@@ -21,6 +22,10 @@ pub(super) struct SlotCode {
 impl SlotCode {
     pub(super) fn new(keys: [u64; 2]) -> SlotCode {
         SlotCode { keys }
+    }
+
+    pub(super) fn keys(&self) -> [u64; 2] {
+        self.keys
     }
 
     /// The slot that the ID names, if this table made it; any number otherwise.

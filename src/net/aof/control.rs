@@ -2,7 +2,7 @@
 
 use super::{AofError, Load, OpenFile, lock, origin, place, policy};
 use crate::aof::{BaseFrames, FileLayer as _, LoadError, Rewriter};
-use crate::engine::{Control, Input, Request, Walk};
+use crate::engine::{Control, Input, Persistence, Request, Walk};
 use crate::net::server::Server;
 
 /// How many slots are visited between two pieces that are written.
@@ -23,13 +23,17 @@ impl Server {
     pub(in crate::net) fn turn_on_file(&mut self, purpose: Purpose) -> Result<(), AofError> {
         if let Some(file) = &mut self.aof.file {
             // It was to be written once only.
-            file.once &= purpose == Purpose::Once;
+            if file.once && purpose == Purpose::ToStay {
+                file.once = false;
+                self.step(Input::Control(Control::Persist(Persistence::On)), u32::MAX);
+            }
             return Ok(());
         }
         let mut file = OpenFile::turn_on(&self.config, self.engine.me(), self.now, &self.waker)?;
         file.once = purpose == Purpose::Once;
         self.aof.file = Some(Box::new(file));
-        self.step(Input::Control(Control::Persist(true)), u32::MAX);
+        let persistence = if purpose == Purpose::Once { Persistence::Once } else { Persistence::On };
+        self.step(Input::Control(Control::Persist(persistence)), u32::MAX);
         self.consider_rewrite();
         Ok(())
     }
@@ -39,7 +43,7 @@ impl Server {
     pub(in crate::net) fn turn_off_file(&mut self) {
         self.submit_records();
         let Some(file) = self.aof.file.take() else { return };
-        self.step(Input::Control(Control::Persist(false)), u32::MAX);
+        self.step(Input::Control(Control::Persist(Persistence::Off)), u32::MAX);
         self.step(Input::Control(Control::DiskFailing(false)), u32::MAX);
         let all = file.stop();
         self.end_of_holding(all);

@@ -2,35 +2,45 @@
 //!
 //! A client's output is held from the first reply that waits for a record up to the last; whatever else it is to be
 //! sent waits with it, since replies have an order. `always` waits for the disk, the other policies for the system,
-//! so that what was confirmed survives the end of the process.
+//! so that what was confirmed survives the end of the process. What SYNC asks for waits for the disk in any case, and
+//! what stands behind it for another client or node does not wait with it.
 
 use super::{Aof, OpenFile};
 use crate::aof::{Health, Seq, SyncPolicy};
 use crate::bus::Message;
-use crate::engine::{Control, Effects, Input, SendTo};
+use crate::engine::{self, Control, Effects, Input, SendTo};
 use crate::net::bus::Carrier;
 use crate::net::client::{Closing, Hold};
 use crate::net::server::Server;
 
 impl Aof {
-    /// Appends what a step tells. Returns the position that its replies must wait for, if they must.
+    /// Appends what a step tells. Returns what its replies must wait for.
     #[inline]
-    pub(crate) fn append(&mut self, effects: &Effects) -> Option<Seq> {
-        let file = self.file.as_mut()?;
+    pub(crate) fn append(&mut self, effects: &Effects) -> Hold {
+        let Some(file) = self.file.as_mut() else { return Hold::NONE };
         for (kind, payload) in effects.appended() {
             file.journal.append(kind, payload);
         }
+        let written = file.journal.seq();
         // While the disk is away nothing new is taken in, and what changes of the rest may be forgotten: an
         // acknowledgement that is leads to another delivery. Under `always` it must not be.
         let may_forget = file.failure.is_some() && file.policy != SyncPolicy::Always;
-        (effects.must_hold() && !may_forget).then(|| file.journal.seq())
+        match effects.hold() {
+            engine::Hold::No => Hold::NONE,
+            engine::Hold::Policy if may_forget => Hold::NONE,
+            engine::Hold::Policy => Hold { written, ..Hold::NONE },
+            engine::Hold::Disk => {
+                file.sync_wanted = written;
+                Hold { written, durable: written }
+            }
+        }
     }
 }
 
 /// A message to another node that waits for a record.
 #[derive(Debug)]
 pub(crate) struct HeldMessage {
-    seq: Seq,
+    hold: Hold,
     to: SendTo,
     message: Message<'static>,
 }
@@ -38,8 +48,13 @@ pub(crate) struct HeldMessage {
 impl Aof {
     /// Keeps a message until the record at this position is where the operator wants it. Gossip and questions pass
     /// it by: a slow disk delays what is confirmed to others, and makes nobody look dead.
-    pub(in crate::net) fn hold_back(&mut self, seq: Seq, to: SendTo, message: &Message<'_>) {
-        self.held_messages.push_back(HeldMessage { seq, to, message: message.to_static() });
+    pub(in crate::net) fn hold_back(&mut self, hold: Hold, to: SendTo, message: &Message<'_>) {
+        let held = HeldMessage { hold, to, message: message.to_static() };
+        self.held_messages[usize::from(hold.durable > Seq(0))].push_back(held);
+    }
+
+    fn holds_messages(&self) -> bool {
+        self.held_messages.iter().any(|held| !held.is_empty())
     }
 }
 
@@ -49,6 +64,10 @@ impl OpenFile {
         if self.journal.seq() > self.submitted {
             self.submitted = self.journal.seq();
             self.disk.write(self.journal.buffer());
+        }
+        let wanted = std::mem::take(&mut self.sync_wanted);
+        if wanted > self.disk.durable() && self.policy != SyncPolicy::Always {
+            self.disk.want_sync(wanted);
         }
     }
 
@@ -103,7 +122,7 @@ impl Server {
 
     /// Flushes those whose records are where they are to be.
     pub(in crate::net) fn release_held(&mut self) {
-        if self.aof.held.is_empty() && self.aof.held_messages.is_empty() {
+        if self.aof.held.is_empty() && !self.aof.holds_messages() {
             return;
         }
         // Before looking: what comes while it looks wakes the loop.
@@ -131,19 +150,22 @@ impl Server {
     fn release_messages(&mut self) {
         let header = self.engine.header();
         let by = Carrier { registry: self.poll.registry(), config: &self.config, now: self.now };
-        while let Some(first) = self.aof.held_messages.front() {
-            let hold = Hold { written: first.seq, ..Hold::NONE };
-            if self.aof.file.as_ref().is_some_and(|file| !file.lets_go(hold)) {
-                return;
+        for held in &mut self.aof.held_messages {
+            while let Some(first) = held.front() {
+                if self.aof.file.as_ref().is_some_and(|file| !file.lets_go(first.hold)) {
+                    break;
+                }
+                let HeldMessage { to, message, .. } = held.pop_front().expect("it was just seen");
+                self.bus.send(to, &header, &message, by);
             }
-            let HeldMessage { to, message, .. } =
-                self.aof.held_messages.pop_front().expect("it was just seen");
-            self.bus.send(to, &header, &message, by);
         }
     }
 
     /// There is nothing to wait for any more. Those whose records did not reach the disk are not answered.
     pub(super) fn end_of_holding(&mut self, all_written: bool) {
+        if !all_written {
+            self.aof.held_messages.iter_mut().for_each(std::collections::VecDeque::clear);
+        }
         for slot in std::mem::take(&mut self.aof.held) {
             let Some(client) = self.clients.get_mut(slot).filter(|client| client.is_held) else { continue };
             client.is_held = false;

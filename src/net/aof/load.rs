@@ -7,7 +7,7 @@ use crate::admin::Loading;
 use crate::aof::{LoadError, Loader, Record, Step};
 use crate::config::Config;
 use crate::disk::{Lock, OsFiles};
-use crate::engine::{Control, Input, Requeueing};
+use crate::engine::{Control, Input, Persistence, Requeueing};
 use crate::net::server::Server;
 use crate::net::{bus, tokens};
 use crate::types::UnixMillis;
@@ -70,6 +70,12 @@ impl Load {
         }
     }
 
+    /// Whether records are missing that somebody may have been told of.
+    fn is_incomplete(&self) -> bool {
+        let summary = self.loader.summary();
+        summary.damage_count > 0 || !summary.tails.is_empty()
+    }
+
     /// Says what was found damaged. Loudly, since jobs may be missing.
     fn complain(&self) {
         let summary = self.loader.summary();
@@ -84,7 +90,8 @@ impl Load {
         if summary.damage_count > 0 {
             tracing::error!(
                 places = summary.damage_count,
-                "jobs of this node may be missing; other nodes that hold copies of them still do"
+                "jobs of this node may be missing; other nodes are asked for those of which they hold copies, and \
+                 BGREWRITEAOF writes the file anew without the damage"
             );
         }
         if summary.unknown > 0 {
@@ -128,8 +135,12 @@ impl Server {
             let registry = self.poll.registry();
             bus::register(&mut self.bus_listeners, registry, tokens::bus_listener).map_err(AofError::Io)?;
         }
+        let incomplete = load.is_incomplete();
         if self.config.appendonly {
             self.go_on_writing(*load)?;
+        }
+        if incomplete {
+            self.step(Input::Control(Control::RecordsLost), u32::MAX);
         }
         crate::net::announce(self);
         Ok(())
@@ -145,7 +156,7 @@ impl Server {
         }
         let policy = policy(self.config.appendfsync);
         self.aof.file = Some(Box::new(OpenFile::start(ready, load.files, policy, load.lock, &self.waker)?));
-        self.step(Input::Control(Control::Persist(true)), u32::MAX);
+        self.step(Input::Control(Control::Persist(Persistence::On)), u32::MAX);
         Ok(())
     }
 

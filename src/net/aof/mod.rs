@@ -40,8 +40,8 @@ pub(crate) struct Aof {
     pub(super) load: Option<Box<Load>>,
     /// Slots of clients whose output waits for the disk.
     held: Vec<u32>,
-    /// Messages to other nodes that wait for it.
-    held_messages: VecDeque<HeldMessage>,
+    /// Messages to other nodes that wait for it: as safe as `appendfsync` says, and on the disk.
+    held_messages: [VecDeque<HeldMessage>; 2],
 }
 
 /// A file that is written.
@@ -51,6 +51,8 @@ pub(super) struct OpenFile {
     policy: SyncPolicy,
     /// The last position that was handed over.
     submitted: Seq,
+    /// Somebody waits until this much is on the disk, whatever the policy.
+    sync_wanted: Seq,
     /// Whether it cannot be written at the moment, and why.
     failure: Option<Failure>,
     rewrites: Rewrites,
@@ -60,6 +62,9 @@ pub(super) struct OpenFile {
     once: bool,
     /// Bytes of the files besides the log at hand.
     earlier_bytes: u64,
+    /// What was wrong with them when they were loaded.
+    load_damages: u64,
+    load_cut_bytes: u64,
     _lock: Lock,
 }
 
@@ -130,7 +135,8 @@ impl OpenFile {
         waker: &Arc<Waker>,
     ) -> Result<OpenFile, AofError> {
         let (salt, log, rewriter) = (ready.salt, ready.log, ready.rewriter);
-        let total = ready.summary.bytes - ready.summary.tails.iter().map(|tail| tail.len).sum::<u64>();
+        let load_cut_bytes = ready.summary.tails.iter().map(|tail| tail.len).sum::<u64>();
+        let total = ready.summary.bytes - load_cut_bytes;
         let (number, size) = (log.number, log.size);
         let waker = Arc::clone(waker);
         let wake = Box::new(move || {
@@ -144,11 +150,14 @@ impl OpenFile {
             journal: Journal::new(salt, size),
             policy,
             submitted: Seq(0),
+            sync_wanted: Seq(0),
             failure: None,
             rewrites: Rewrites::new(number + 1, total.max(1)),
             awaits_base: false,
             once: false,
             earlier_bytes: total.saturating_sub(size),
+            load_damages: ready.summary.damage_count,
+            load_cut_bytes,
             _lock: lock,
         })
     }
@@ -230,6 +239,8 @@ impl OpenFile {
                 rewrite_buffer_length: self.disk.base_backlog() as u64,
                 pending_fsync: u64::from(status.syncing),
                 delayed_fsync: status.delayed_syncs,
+                load_damages: self.load_damages,
+                load_cut_bytes: self.load_cut_bytes,
             },
             ..self.rewrites.facts(now)
         }

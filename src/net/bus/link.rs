@@ -26,6 +26,8 @@ pub(super) struct Link {
     pub(super) hung_up: bool,
     /// Stands in the list of links to be flushed at the end of the turn.
     pub(super) dirty: bool,
+    /// Stands in the list of links that are flushed soon.
+    pub(super) lazy: bool,
     /// Stands in the list of links to go on with in the next turn.
     pub(super) resuming: bool,
     /// When bytes last came.
@@ -71,6 +73,7 @@ impl Link {
             readable: false,
             hung_up: false,
             dirty: false,
+            lazy: false,
             resuming: false,
             last_input: now,
             busy_since: None,

@@ -50,6 +50,10 @@ pub(super) struct Bus {
     last_peer: u64,
     /// Links to flush at the end of the turn.
     dirty: Vec<u32>,
+    /// Links that have only such messages to carry as nobody waits for.
+    lazy: Vec<u32>,
+    /// When those are flushed at the latest.
+    lazy_until: Option<UnixMillis>,
     /// Links to read on from in the next turn.
     resume: Vec<u32>,
     /// Links that had more to write than a turn's share.
@@ -78,6 +82,8 @@ const SLOT_BITS: u32 = 24;
 const MAX_INPUT_HELD: usize = crate::bus::MAX_FRAME_LEN + 64 * 1024 * 1024;
 /// How often links are looked at that stall in the middle of a frame.
 const CHECK_PERIOD: Millis = Millis(500);
+/// How long messages that nobody waits for may wait for others to share their frame.
+const LAZINESS: Millis = Millis(1);
 
 impl Bus {
     pub(super) fn new(now: UnixMillis) -> Bus {
@@ -87,6 +93,8 @@ impl Bus {
             peers: 0,
             last_peer: 0,
             dirty: Vec::new(),
+            lazy: Vec::new(),
+            lazy_until: None,
             resume: Vec::new(),
             unwritten: Vec::new(),
             downs: VecDeque::new(),
@@ -108,7 +116,8 @@ impl Bus {
     /// When the links must next be looked at, whatever happens.
     pub(super) fn next_deadline(&self) -> Option<UnixMillis> {
         let connect_by = self.connecting.first().map(|(at, _)| *at);
-        [connect_by, (self.input_held > 0).then_some(self.next_check)].into_iter().flatten().min()
+        let stalled = (self.input_held > 0).then_some(self.next_check);
+        [connect_by, stalled, self.lazy_until].into_iter().flatten().min()
     }
 
     /// Bytes that the links hold, for the memory account.
@@ -251,6 +260,31 @@ impl Bus {
         {
             link.dirty = true;
             self.dirty.push(slot);
+        }
+    }
+
+    /// Sees to it that a link is flushed soon, if nothing urgent makes that sooner.
+    fn mark_lazy(&mut self, slot: u32, now: UnixMillis) {
+        if let Some(link) = self.links.get_mut(slot)
+            && !link.dirty
+            && !link.lazy
+        {
+            link.lazy = true;
+            self.lazy.push(slot);
+            self.lazy_until.get_or_insert(now + LAZINESS);
+        }
+    }
+
+    /// Sees to it that the links that could wait are flushed at the end of the turn.
+    fn wake_lazy(&mut self) {
+        self.lazy_until = None;
+        for slot in std::mem::take(&mut self.lazy) {
+            if let Some(link) = self.links.get_mut(slot)
+                && std::mem::take(&mut link.lazy)
+                && link.output.pending() > 0
+            {
+                self.mark_dirty(slot);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::link::{self, Side};
 use super::log_limit::Said;
 use super::{Bus, Opening};
 use crate::admin::Cut;
-use crate::bus::{Features, Header, Message};
+use crate::bus::{Features, Header, Message, Notice};
 use crate::config::Config;
 use crate::engine::{LinkId, SendTo};
 use crate::net::server::Server;
@@ -85,7 +85,11 @@ impl Bus {
         }
         self.traffic.count_message_out();
         self.traffic.count_frames_out(link.output.take_frames());
-        self.mark_dirty(slot);
+        if is_urgent(message) {
+            self.mark_dirty(slot);
+        } else {
+            self.mark_lazy(slot, by.now);
+        }
     }
 
     /// A link that takes nothing is closed before what waits for it fills the memory.
@@ -128,6 +132,9 @@ impl Bus {
 impl Server {
     /// Writes what is to be said on all links: one system call for each, most often.
     pub(in crate::net) fn flush_links(&mut self) {
+        if self.ending.is_some() || self.bus.lazy_until.is_some_and(|until| until <= self.now) {
+            self.bus.wake_lazy();
+        }
         for slot in std::mem::take(&mut self.bus.dirty) {
             if let Some(link) = self.bus.links.get_mut(slot) {
                 link.dirty = false;
@@ -135,6 +142,12 @@ impl Server {
             }
         }
     }
+}
+
+/// Whether somebody waits for a message, or would be misled for as long as it is not there. All others only let
+/// nodes forget what is acknowledged, and need no frame and no system call of their own.
+fn is_urgent(message: &Message<'_>) -> bool {
+    !matches!(message, Message::Notice { notice: Notice::GotAck { .. } | Notice::DelJob, .. })
 }
 
 fn output_limit(side: &Side, config: &Config) -> usize {

@@ -67,11 +67,14 @@ fn check(frame: &[u8]) {
             Err(error) => assert!(!error.closes_link() && !error.to_string().is_empty()),
         }
     }
-    let able = Header { features: Some(Features::OURS), ..header };
-    same(&said(Some(Features::OURS), &able, &understood), &understood);
+    let able = Header { features: Some(Features::ALL), ..header };
+    same(&said(Some(Features::ALL), &able, &understood), &understood);
     for message in &understood {
         match message {
-            Message::Holders { .. } | Message::HaveJobs { .. } => {}
+            Message::Holders { .. }
+            | Message::HaveJobs { .. }
+            | Message::SyncJob { .. }
+            | Message::LostJobs => {}
             message => twice(&header, message),
         }
     }

@@ -16,7 +16,7 @@ use disque::bus::{
 };
 use disque::engine::{
     AddJob, ClientId, ClusterRequest, Control, Effect, Effects, Engine, EngineSettings, GetJob, Input,
-    LinkId, PauseState, PeerLinkId, Replication, Reply, Request, Seed, SendTo, Via, Wait,
+    LinkId, PauseState, PeerLinkId, Persistence, Replication, Reply, Request, Seed, SendTo, Via, Wait,
 };
 use disque::types::{Args, BodyArg, Ctime, JobId, JobImage, Millis, NodeId, Span32, UnixMillis};
 
@@ -137,6 +137,13 @@ impl World {
         let used = self.engine.memory_use().total();
         let control = if input.ratio(1, 4)? {
             Control::Seeds(vec![SocketAddr::new(ip(input.int_in_range(1..=9)?), 7711)])
+        } else if input.ratio(1, 3)? {
+            match input.int_in_range(0..=4)? {
+                0 | 1 => Control::Persist(Persistence::On),
+                2 => Control::Persist(Persistence::Off),
+                3 => Control::DiskFailing(input.arbitrary()?),
+                _ => Control::RecordsLost,
+            }
         } else {
             let maxmemory = *input.choose(&[0, 0, 1000, used + used / 4, used + used / 20])?;
             Control::Settings(EngineSettings { maxmemory, ..EngineSettings::default() })
@@ -158,7 +165,7 @@ impl World {
             port: *input.choose(&[7711, 7711, 7711, 0, 7712])?,
             bus_port: None,
             leaving: input.ratio(1, 16)?,
-            features: input.ratio(2, 3)?.then_some(Features::OURS),
+            features: input.ratio(2, 3)?.then_some(Features::ALL),
         };
         let message = self.said(input)?;
         self.step(Input::Message { via, header: &header, message });
@@ -171,7 +178,8 @@ impl World {
             1 => Message::Pong { gossip: gossip(input)? },
             2 => Message::Meet { gossip: gossip(input)? },
             3 => Message::Fail { node: id(*input.choose(&[1, 2, 3, 4, ME])?) },
-            4..=6 => Message::ReplJob { job: self.image(input)?, no_reply: input.arbitrary()? },
+            4 | 5 => Message::ReplJob { job: self.image(input)?, no_reply: input.arbitrary()? },
+            6 => Message::SyncJob { job: self.image(input)? },
             7 => Message::NeedJobs { queue: queue(input)?.into(), count: input.arbitrary()? },
             8 | 9 => {
                 let count = input.int_in_range(1..=3)?;
@@ -184,6 +192,7 @@ impl World {
             }
             11 => Message::Holders { job: self.id(input)?, nodes: nodes(input)?.into() },
             12 => Message::HaveJobs { queue: queue(input)?.into() },
+            13 => Message::LostJobs,
             _ => Message::Notice { job: self.id(input)?, notice: notice(input)? },
         })
     }
@@ -272,7 +281,7 @@ impl World {
             retry: if input.ratio(1, 2)? { Some(Span32::new(span(input)?)) } else { None },
             delay: if input.ratio(1, 4)? { Span32::new(span(input)?) } else { Span32::ZERO },
             maxlen: None,
-            replication: *input.choose(&[Replication::Sync, Replication::Async])?,
+            replication: *input.choose(&[Replication::Sync, Replication::Async, Replication::OnDisk])?,
         };
         self.ask(client, Request::AddJob(request));
         Ok(())
