@@ -89,6 +89,7 @@ fn process_of_the_server_is_found_by_its_port() {
     assert!(fields["cpu_ticks"].is_u64(), "{fields}");
     assert_eq!(fields["slices"].as_array().map(Vec::len), Some(10), "{fields}");
     assert!(fields["drain_cpu_usec_per_job"].is_number(), "{fields}");
+    assert_eq!(fields["jobs"], 5, "{fields}");
 }
 
 #[test]

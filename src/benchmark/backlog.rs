@@ -52,6 +52,8 @@ pub(super) fn run(target: &mut Target, jobs: u64) -> Result<Findings, Fault> {
         totals.push((name, total));
     }
     let after = loop_turns(meter.target)?;
+    // Each was counted when it was added and when it was taken out.
+    meter.total.jobs = jobs;
     let mut findings = meter.finish()?;
     let bytes = findings.resident_growth(resident_full).map(|growth| growth / jobs as f64);
     text.push_str(&loop_text("before", &before));
