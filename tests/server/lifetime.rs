@@ -3,13 +3,12 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use disque::resp::Value;
 
-use crate::support::{Connection, Scratch, Server, free_port};
-use crate::tools::{PROGRAM, answers, info, launch, let_pass, signal, text, wait_until, words};
+use crate::support::{Connection, Scratch, Server};
+use crate::tools::{answers, info, launch, launch_piped, let_pass, signal, text, wait_until, words};
 
 #[test]
 fn every_regular_end_is_clean() {
@@ -71,16 +70,7 @@ fn a_hang_up_signal_opens_the_log_again() {
 #[test]
 fn a_log_that_nobody_reads_any_more_ends_nobody() {
     let dir = Scratch::new();
-    let port = free_port();
-    let mut child = Command::new(PROGRAM)
-        .args(words(&format!("--port {port} --bind 127.0.0.1 --loglevel debug")))
-        .current_dir(dir.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the server program was built");
-    wait_until("it answers", || answers(child.id(), port));
+    let (mut child, port) = launch_piped(dir.path(), "--loglevel debug");
     drop((child.stdout.take(), child.stderr.take()));
     for _ in 0..3 {
         let mut client = Connection::open(port);

@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::process::{Command, Stdio};
 
-use crate::support::{Connection, Scratch, free_port};
-use crate::tools::{PROGRAM, answers, launch, text, wait_until, words};
+use crate::support::{Connection, Scratch};
+use crate::tools::{launch, launch_piped, text, wait_until, words};
 
 #[test]
 fn a_line_of_the_json_log_is_an_object_with_its_fields_at_the_top() {
@@ -30,16 +29,7 @@ fn a_line_of_the_json_log_is_an_object_with_its_fields_at_the_top() {
 #[test]
 fn the_log_goes_to_standard_error_if_that_is_its_name() {
     let dir = Scratch::new();
-    let port = free_port();
-    let mut child = Command::new(PROGRAM)
-        .args(words(&format!("--port {port} --bind 127.0.0.1 --logfile /dev/stderr")))
-        .current_dir(dir.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the server program was built");
-    wait_until("it answers", || answers(child.id(), port));
+    let (mut child, port) = launch_piped(dir.path(), "--logfile /dev/stderr");
     Connection::open(port).send(&["SHUTDOWN"]);
     assert_eq!(child.wait().expect("the child is ours").code(), Some(0));
     let (mut out, mut error) = (String::new(), String::new());

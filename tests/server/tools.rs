@@ -200,6 +200,21 @@ pub fn launch_with(dir: &Path, args: impl Fn(&str) -> Vec<String>, stdin: &[u8])
     panic!("no server could be started");
 }
 
+/// Starts a server with these arguments besides port and address, whose output the test reads or does not.
+pub fn launch_piped(dir: &Path, args: &str) -> (Child, u16) {
+    let port = free_port();
+    let child = Command::new(PROGRAM)
+        .args(words(&format!("--port {port} --bind 127.0.0.1 {args}")))
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the server program was built");
+    wait_until("it answers", || answers(child.id(), port));
+    (child, port)
+}
+
 /// Starts a server that will listen on this port; what it said if it ends instead.
 pub fn launch_at(port: u16, dir: &Path, args: &[String], stdin: &[u8]) -> Result<Server, String> {
     let mut child = Command::new(PROGRAM)
