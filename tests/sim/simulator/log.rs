@@ -172,7 +172,11 @@ impl Log {
         match effects.hold() {
             Hold::No => None,
             Hold::Policy if may_forget => None,
-            Hold::Policy => Some(self.journal.seq()),
+            Hold::Policy => {
+                // What waits behind others goes when they do.
+                let seq = self.journal.seq();
+                (!self.held.is_empty() || !self.lets_go(seq)).then_some(seq)
+            }
             Hold::Disk => unreachable!("no simulated producer asks for SYNC"),
         }
     }
