@@ -49,50 +49,46 @@ pub(super) fn verify(head: &[u8; HEADER_LEN], body: &[u8]) -> Result<(), BusErro
     Err(BusError::Checksum { said, computed })
 }
 
-/// Length of a lane, in bytes.
-const LANE: usize = 32;
-const LANES: usize = 4;
+/// How many bytes are taken in at once.
+const BLOCK: usize = 16;
 
-/// Four pieces at a time: each byte waits for the one before it, so that a single lane keeps a processor idle for
-/// three quarters of the time. 0.54 instead of 1.9 ns per byte.
+/// Sixteen bytes at a time. One byte after the other, each waits for the state that those before it make; here only
+/// the two bytes of the state do, and all others are looked up meanwhile. As the crate has it, the state is the
+/// remainder of what was taken in, without zeros behind it, so the last two bytes of a block add themselves.
 fn update(mut state: u16, bytes: &[u8]) -> u16 {
-    let (blocks, rest) = bytes.as_chunks::<{ LANE * LANES }>();
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     for block in blocks {
-        let (lanes, _) = block.as_chunks::<LANE>();
-        let mut states = [state, 0, 0, 0];
-        for at in 0..LANE {
-            for (state, lane) in states.iter_mut().zip(lanes) {
-                *state = XMODEM::update(*state, &[lane[at]]);
-            }
+        let mut sum = u16::from_be_bytes([block[BLOCK - 2], block[BLOCK - 1]]);
+        for at in 0..BLOCK - 2 {
+            sum ^= BEFORE[at + 2][usize::from(block[at])];
         }
-        let [a, b, c, d] = states;
-        state = behind_lane(behind_lane(behind_lane(a) ^ b) ^ c) ^ d;
+        let [high, low] = state.to_be_bytes();
+        let before = BEFORE[0][usize::from(high)] ^ BEFORE[1][usize::from(low)];
+        state = sum ^ before;
     }
     XMODEM::update(state, rest)
 }
 
-/// A state after another lane of zeros. States are added by XOR, which is what lets lanes be computed apart.
-fn behind_lane(state: u16) -> u16 {
-    let [high, low] = state.to_be_bytes();
-    BEHIND_LANE[0][usize::from(high)] ^ BEHIND_LANE[1][usize::from(low)]
-}
-
-const BEHIND_LANE: [[u16; 256]; 2] = {
-    let mut tables = [[0; 256]; 2];
-    let mut byte = 0;
-    while byte < 256 {
-        tables[0][byte] = shifted((byte as u16) << 8);
-        tables[1][byte] = shifted(byte as u16);
-        byte += 1;
+/// What each byte of the state, and then of the block, leaves at the end of the block.
+static BEFORE: [[u16; 256]; BLOCK] = {
+    let mut tables = [[0; 256]; BLOCK];
+    let mut at = 0;
+    while at < BLOCK {
+        let mut byte = 0;
+        while byte < 256 {
+            tables[at][byte] = shifted(byte as u16, 8 * (BLOCK + 1 - at));
+            byte += 1;
+        }
+        at += 1;
     }
     tables
 };
 
-/// The remainder of a state with a lane of zero bits behind it.
-const fn shifted(mut state: u16) -> u16 {
+/// The remainder of a state with so many zero bits behind it.
+const fn shifted(mut state: u16, bits: usize) -> u16 {
     const POLYNOMIAL: u16 = 0x1021;
     let mut bit = 0;
-    while bit < LANE * 8 {
+    while bit < bits {
         let carry = state & 0x8000 != 0;
         state <<= 1;
         if carry {
@@ -108,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lanes_give_the_same_sum_as_one_byte_after_the_other() {
+    fn blocks_give_the_same_sum_as_one_byte_after_the_other() {
         let bytes: Vec<u8> = (0..1000_u32).map(|i| (i * 31 + i / 7) as u8).collect();
         for start in [0, 1, 500] {
             for end in start..bytes.len() {
