@@ -91,3 +91,16 @@ fn number(digits: &[u8]) -> Option<usize> {
     }
     text.parse().ok().filter(|number| *number <= MOST)
 }
+
+/// What is found in a reply, of which nothing is found while a byte of it is missing.
+#[cfg(test)]
+fn whole_reply<F>(reply: F, bytes: &[u8]) -> (Scanned, Vec<Pick>)
+where
+    F: Fn(&[u8], &mut Vec<Pick>) -> Result<Option<Scanned>, Fault>,
+{
+    let mut picks = Vec::new();
+    for cut in 0..bytes.len() {
+        assert!(matches!(reply(&bytes[..cut], &mut Vec::new()), Ok(None)), "cut at {cut}");
+    }
+    (reply(bytes, &mut picks).expect("a reply").expect("complete"), picks)
+}

@@ -75,14 +75,11 @@ fn status(head: &[u8]) -> Result<Says, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::whole_reply;
     use super::*;
 
     fn whole(bytes: &[u8]) -> (Scanned, Vec<Pick>) {
-        let mut picks = Vec::new();
-        for cut in 0..bytes.len() {
-            assert!(matches!(reply(&bytes[..cut], &mut Vec::new()), Ok(None)), "cut at {cut}");
-        }
-        (reply(bytes, &mut picks).expect("a reply").expect("complete"), picks)
+        whole_reply(reply, bytes)
     }
 
     #[test]
