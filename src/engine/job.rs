@@ -102,6 +102,12 @@ impl Job {
         }
     }
 
+    /// When a delay that counts from the creation is over. Creation times never go back, so they are ahead of a clock
+    /// that was set back while the process was down: then it counts from `now`.
+    pub(crate) fn end_of_delay(&self, now: UnixMillis) -> UnixMillis {
+        self.ctime.millis().min(now) + self.delay.millis()
+    }
+
     /// The sort key of queues.
     pub(crate) fn order(&self) -> (Ctime, JobId) {
         (self.ctime, self.id)

@@ -331,7 +331,7 @@ impl Engine {
             self.enqueue(index, requeue::Cause::First, out);
         } else {
             // It counts from the command, however long the copies took: the time to live does so too.
-            job.requeue_at = (job.ctime.millis() + job.delay.millis()).max(self.now);
+            job.requeue_at = job.end_of_delay(self.now).max(self.now);
             self.wake_in_time(index);
         }
     }

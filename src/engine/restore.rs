@@ -286,7 +286,7 @@ impl Engine {
         }
         // RC1 does not say, but a delay counts from the creation. Copies leave the first queueing to the creator.
         let mine = job.id.is_from(&self.nodes.me());
-        let first = job.ctime.millis() + job.delay.millis();
+        let first = job.end_of_delay(self.now);
         let first = if mine { first } else { first + job.retry.millis() };
         if !job.delay.is_zero() && !was_queued && first > self.now {
             first

@@ -72,6 +72,21 @@ fn queued_after(engine: &mut Engine, millis: u64) -> u64 {
     counts(engine)[1]
 }
 
+fn added(delay: u64) -> Input<'static> {
+    let request = super::Request::AddJob(super::AddJob {
+        queue: b"q",
+        body: BodyArg::Borrowed(b"x"),
+        timeout: Millis(0),
+        replicate: Some(1),
+        ttl: Millis(1_000_000),
+        retry: None,
+        delay: Span32::new(Millis::from_secs(delay)),
+        maxlen: None,
+        replication: super::Replication::Sync,
+    });
+    Input::Request { client: ClientId(1), request }
+}
+
 fn delivered(number: u8, retry: u64) -> Record<'static> {
     Record::Standing(Standing {
         id: id(number, retry),
@@ -129,6 +144,23 @@ fn a_clock_that_was_set_back_postpones_nothing() {
     assert_eq!(queued_after(&mut engine, 99_000), 0);
     assert_eq!(queued_after(&mut engine, 102_000), 1);
     assert_eq!(queued_after(&mut engine, 900_000), 1, "a copy of a job that may be delivered once waits");
+}
+
+/// Found by the simulated cluster: creation times never go back, so that those of new jobs were hours ahead, and delays
+/// counted from them.
+#[test]
+fn a_clock_that_was_set_back_postpones_no_new_job_either() {
+    let mut ahead = job(1, 100, &[ME]);
+    ahead.image.ctime = Ctime::at(NOW + Millis::from_secs(20_000));
+    let rc1 = JobRecord { requeue_at: JobRecord::DUE_UNKNOWN, ..ahead.clone() };
+    let mut rc1 = Record::Job(rc1);
+    let Record::Job(delayed) = &mut rc1 else { unreachable!() };
+    (delayed.image.delay, delayed.image.state) = (Span32::new(Millis::from_secs(60)), JobRecord::ACTIVE);
+    let mut engine = restored(vec![rc1], Requeueing::Own);
+    engine.step(NOW, added(30), &mut Effects::new());
+    assert_eq!(queued_after(&mut engine, 29_999), 0);
+    assert_eq!(queued_after(&mut engine, 30_000), 1);
+    assert_eq!(queued_after(&mut engine, 60_000), 2, "one that RC1 wrote down");
 }
 
 #[test]
@@ -257,18 +289,7 @@ fn jobs_that_were_added_here_are_found_by_their_ids_after_a_restart_too() {
     };
     step(&mut first, Input::Control(Control::Persist(Persistence::On)));
     for _ in 0..3000 {
-        let request = super::Request::AddJob(super::AddJob {
-            queue: b"q",
-            body: BodyArg::Borrowed(b"x"),
-            timeout: Millis(0),
-            replicate: Some(1),
-            ttl: Millis(1_000_000),
-            retry: None,
-            delay: Span32::ZERO,
-            maxlen: None,
-            replication: super::Replication::Sync,
-        });
-        step(&mut first, Input::Request { client: ClientId(1), request });
+        step(&mut first, added(0));
     }
     let mut base: Vec<(u8, Vec<u8>)> = Vec::new();
     let mut walk = Walk::Start;

@@ -3,13 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use disque::engine::JobState;
+use disque::engine::{Engine, JobState};
 use disque::types::NodeId;
 
 use super::client::Role;
 use super::ledger::{self, Outcome, queue_name};
-use super::plan::{MS, SECOND};
-use super::process::address;
+use super::plan::{Kind, MS, SECOND};
 use super::world::{Event, World};
 
 const OPERATE_EVERY: u64 = 5 * SECOND;
@@ -68,6 +67,11 @@ impl World {
             if !self.founded {
                 self.founded = self.put_in_order(self.plan.second_cluster == 0);
             }
+            if self.introductions > 0 && self.introduce() {
+                for _ in 0..std::mem::take(&mut self.introductions) {
+                    self.ledger.history.end(Kind::NewId, self.now);
+                }
+            }
         } else {
             if self.now >= self.calm_since + PATIENCE && !std::mem::replace(&mut self.counted, true) {
                 self.count_holders();
@@ -89,6 +93,28 @@ impl World {
         self.at(self.now + OPERATE_EVERY, Event::Operate);
     }
 
+    /// Nodes with new identities can divide a cluster: who met them may go before telling the others. The operator has
+    /// those meet who do not know each other. True if all nodes run and know each other.
+    fn introduce(&mut self) -> bool {
+        let history = &self.ledger.history;
+        if history.lasts(Kind::Merge) || history.lasts(Kind::Forget) {
+            return false;
+        }
+        let here: Vec<usize> = (0..self.nodes.len()).filter(|node| self.nodes[*node].runs()).collect();
+        let mut whole = (0..self.nodes.len()).all(|node| !self.nodes[node].exists || self.nodes[node].runs());
+        for node in here.iter().copied() {
+            let known = self.nodes[node].engine.as_ref().map(Engine::nodes_conf);
+            let Some(known) = known.map(|conf| conf.nodes) else { return false };
+            for other in here.iter().copied() {
+                if self.id_of(other).is_some_and(|id| !known.iter().any(|line| line.id == id)) {
+                    whole = false;
+                    self.meet(node, other);
+                }
+            }
+        }
+        whole
+    }
+
     /// Makes members of those who are not, and forgets those who are no more. True if there was nothing to do.
     fn put_in_order(&mut self, all: bool) -> bool {
         let here: Vec<usize> = (0..self.nodes.len()).filter(|node| self.nodes[*node].runs()).collect();
@@ -107,8 +133,7 @@ impl World {
             }
             for other in here.iter().copied() {
                 if self.id_of(other).is_some_and(|id| !known.contains(&id)) {
-                    let ip = address(other).to_string();
-                    drop(self.ask(node, &[b"CLUSTER", b"MEET", ip.as_bytes(), b"7711"]));
+                    self.meet(node, other);
                 }
             }
         }

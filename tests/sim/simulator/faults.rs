@@ -29,7 +29,12 @@ impl World {
             Phase::End => {
                 self.trace.note(self.now, || format!("FAULT ends {fault:?}"));
                 self.end_fault(&fault);
-                self.ledger.history.end(fault.kind, self.now);
+                if fault.kind == Kind::NewId {
+                    // Others may not know of it yet: the operator looks after that.
+                    self.introductions += 1;
+                } else {
+                    self.ledger.history.end(fault.kind, self.now);
+                }
             }
         }
     }
@@ -483,7 +488,7 @@ impl World {
         }
     }
 
-    fn meet(&mut self, from: usize, to: usize) {
+    pub fn meet(&mut self, from: usize, to: usize) {
         let ip = address(to).to_string();
         drop(self.ask(from, &[b"CLUSTER", b"MEET", ip.as_bytes(), b"7711"]));
     }

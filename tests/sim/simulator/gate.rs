@@ -269,6 +269,14 @@ impl World {
         self.ledger.counts.restored += (after.active.len() + after.acked.len()) as u64;
         let is_missing = |id: &&Id| !after.active.contains(*id) && !after.acked.contains(*id);
         let missing: IdSet = before.active.iter().filter(is_missing).copied().collect();
+        let here = self.id_of(node).map(|id| id.text());
+        for id in &before.waiting_once {
+            if after.active.contains(id) && !after.waiting_once.contains(id) {
+                // It was placed here by another node, which has forgotten it.
+                let elsewhere = here.is_none_or(|here| here[..8] != id[2..10]);
+                if elsewhere { self.ledger.excuse(id) } else { self.ledger.import_lost(id) }
+            }
+        }
         if before.keeps {
             self.ledger.counts.restarts_whole += 1;
             self.coverage.mark("restart after which nothing may be missing");

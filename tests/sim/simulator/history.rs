@@ -31,6 +31,10 @@ impl History {
         }
     }
 
+    pub fn lasts(&self, kind: Kind) -> bool {
+        self.spans.iter().any(|span| span.kind == kind && span.end == u64::MAX)
+    }
+
     pub fn end_all(&mut self, now: u64) {
         self.spans.iter_mut().for_each(|span| span.end = span.end.min(now));
     }

@@ -394,6 +394,14 @@ impl Ledger {
         job.is_some_and(|job| job.acked_at != u64::MAX && !job.cancelled && !job.ack_forgotten && !job.stale)
     }
 
+    /// Whether clocks may take this job's life for over.
+    pub fn may_have_expired(&self, id: &Id, now: u64) -> bool {
+        let job = self.number(id).and_then(|number| self.jobs.get(number));
+        job.is_some_and(|job| {
+            now + SECOND + job.wish.ttl / 50 + self.clocks_set_by >= job.asked_at + job.wish.ttl
+        })
+    }
+
     pub fn number(&self, id: &[u8]) -> Option<usize> {
         let id: &Id = id.try_into().ok()?;
         self.by_id.get(id).map(|number| *number as usize)

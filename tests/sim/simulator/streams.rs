@@ -29,7 +29,7 @@ impl World {
 
     /// Sends bytes on their way.
     pub fn send(&mut self, conn: u64, way: usize, mut piece: Piece) {
-        let Some(hosts) = self.conns.get(&conn).map(|conn| conn.hosts) else {
+        let Some(hosts) = self.conns.get(&conn).filter(|conn| !conn.broken).map(|conn| conn.hosts) else {
             return self.lose(conn, way, piece);
         };
         let latency = self.latency(hosts[way], hosts[1 - way]);
@@ -196,7 +196,7 @@ impl World {
     pub fn connect(&mut self, conn: u64) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         let [from, to] = state.hosts;
-        if !state.open[0] || state.up {
+        if !state.open[0] || state.up || state.broken {
             return;
         }
         if self.net.is_cut(from, to) || self.net.is_cut(to, from) {
@@ -335,6 +335,7 @@ impl World {
     pub fn reset(&mut self, conn: u64) {
         for way in 0..2 {
             let Some(state) = self.conns.get_mut(&conn) else { return };
+            state.broken = true;
             state.pipes[way].stalled_since = None;
             self.stalled.remove(&(conn, way));
             let state = self.conns.get_mut(&conn).expect("it was just there");

@@ -1,7 +1,7 @@
 //! What nodes know of jobs, seen from outside: done is final, nobody forgets that a job is done while somebody else
 //! would go on delivering it, and nobody has a copy that no other holder knows of.
 
-use disque::aof::Record;
+use disque::aof::{JobRecord, Record};
 use disque::engine::{Engine, Walk};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
@@ -22,6 +22,8 @@ const REMEMBERED: u64 = 50 * SECOND;
 pub struct Known {
     pub active: IdSet,
     pub acked: IdSet,
+    /// At-most-once jobs of `active` that wait in their queue. Nobody else will queue them.
+    pub waiting_once: IdSet,
     /// Nothing that anybody was told depends on what the end took away.
     pub keeps: bool,
 }
@@ -37,7 +39,13 @@ impl Known {
     pub fn of(engine: &Engine) -> Known {
         let mut known = Known::default();
         walk(engine, |record| match record {
-            Record::Job(job) => drop(known.active.insert(job.image.id.text())),
+            Record::Job(job) => {
+                let id = job.image.id.text();
+                known.active.insert(id);
+                if job.image.retry.is_zero() && job.image.state == JobRecord::QUEUED {
+                    known.waiting_once.insert(id);
+                }
+            }
             Record::Acked(acked) => drop(known.acked.insert(acked.id.text())),
             _ => {}
         });
@@ -75,14 +83,14 @@ impl World {
                 let text = format!("{} at node {node}", text(id));
                 self.violate("acknowledged job is active again", text);
             }
-            self.judge_forgotten(node, &before.acked, &known);
+            self.judge_forgotten(node, now, &before.acked, &known);
         }
         self.nodes[node].seen = Seen { at: now, acked: known.acked };
     }
 
     /// That a job is done may be forgotten when all who may have it know. Judged where nothing else takes copies or
     /// knowledge away.
-    fn judge_forgotten(&mut self, node: usize, before: &IdSet, known: &Known) {
+    fn judge_forgotten(&mut self, node: usize, now: u64, before: &IdSet, known: &Known) {
         let takes_away = [Kind::Forget, Kind::NewId, Kind::Flush, Kind::MemoryCritical, Kind::Merge];
         let judged = self.plan.rc1 == 0
             && self.plan.second_cluster == 0
@@ -96,7 +104,10 @@ impl World {
         }
         for other in (0..self.nodes.len()).filter(|other| *other != node) {
             let others = self.known_at(other);
-            let left = forgotten.iter().find(|id| others.active.contains(*id) && self.ledger.is_done(id));
+            let left = forgotten.iter().find(|id| {
+                let ended = self.ledger.may_have_expired(id, now);
+                others.active.contains(*id) && self.ledger.is_done(id) && !ended
+            });
             if let Some(id) = left {
                 let text = format!("{} by node {node}, and node {other} has it", text(id));
                 return self.violate("forgotten while somebody has it", text);

@@ -78,6 +78,8 @@ pub struct Conn {
     /// Whether each end still has it open.
     pub open: [bool; 2],
     pub up: bool,
+    /// It broke: its ends may not have heard yet, and what they say from then on goes nowhere.
+    pub broken: bool,
     /// How often connecting was tried.
     pub tries: u32,
     /// From opener to acceptor, and back.
@@ -87,7 +89,7 @@ pub struct Conn {
 impl Conn {
     pub fn new(purpose: Purpose, hosts: [usize; 2]) -> Conn {
         let pipes = [Pipe::default(), Pipe::default()];
-        Conn { purpose, hosts, open: [true, false], up: false, tries: 0, pipes }
+        Conn { purpose, hosts, open: [true, false], up: false, broken: false, tries: 0, pipes }
     }
 
     /// The node at an end, if there is one.
