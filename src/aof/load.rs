@@ -1,8 +1,8 @@
 //! Loading the log: all files of the chain, record by record, and where to go on writing.
 //!
-//! What is found damaged is skipped and counted; what is cut off at the end is cut away, if that is allowed. Only
-//! what would make the result meaningless is an error: a file that is missing or not ours, or one that cannot be
-//! read.
+//! What is found damaged is skipped and counted, be it a whole log; what is cut off at the end is cut away, if that is
+//! allowed. Only what would make the result meaningless is an error: a file that is missing, a base that is none or not
+//! ours, or a file that the disk does not give.
 
 use std::fmt;
 use std::io;
@@ -193,11 +193,16 @@ impl<L: FileLayer> Loader<L> {
 
     /// Gives out the records at hand; true if the file is at its end.
     fn records(&mut self, name: &str, restore: &mut impl FnMut(Record<'_>)) -> Result<bool, LoadError> {
+        let is_log = self.expected(self.index).0 == FileKind::Log;
         let current = self.current.as_mut().expect("a file is being read");
         let summary = &mut self.summary;
         loop {
-            let next = current.reader.advance();
-            match next.map_err(|error| LoadError::Read { file: name.to_owned(), error })? {
+            let next = match current.reader.advance() {
+                Ok(next) => next,
+                Err(error) if is_log && error.is_damage() => return self.skip_file(name),
+                Err(error) => return Err(LoadError::Read { file: name.to_owned(), error }),
+            };
+            match next {
                 Next::Record { record, .. } => {
                     current.sealed = record == Record::End { records: current.records };
                     current.records += 1;
@@ -213,11 +218,25 @@ impl<L: FileLayer> Loader<L> {
                 Next::Damaged { at, len } => summary.add(Damage { file: name.to_owned(), at, len }),
                 Next::NeedMore => return Ok(false),
                 Next::End { at, tail } => {
+                    // A log that begins with a star is not RC1's file, which is a base.
+                    if is_log && tail > 0 && current.reader.format() == Some(Format::Rc1) {
+                        return self.skip_file(name);
+                    }
                     self.end_of_file(name, at, tail)?;
                     return Ok(true);
                 }
             }
         }
+    }
+
+    /// A log that does not begin like one: a power cut can leave it so, after a disk that failed when the log was made.
+    /// The file stays as it is until a base stands for it.
+    fn skip_file(&mut self, name: &str) -> Result<bool, LoadError> {
+        let len = size(&mut self.layer, name)?;
+        self.summary.add(Damage { file: name.to_owned(), at: 0, len });
+        self.current = None;
+        self.index += 1;
+        Ok(true)
     }
 
     fn fill(&mut self, name: &str) -> Result<usize, LoadError> {

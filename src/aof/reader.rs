@@ -66,6 +66,13 @@ pub enum ReadError {
     Rc1(Rc1Error),
 }
 
+impl ReadError {
+    /// Whether the bytes are not what was written, as far as one can tell; else another version wrote them.
+    pub fn is_damage(&self) -> bool {
+        !matches!(self, ReadError::Header(HeaderError::Version { .. }))
+    }
+}
+
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -263,7 +263,11 @@ fn repair(path: &Path, report: &Report, terminal: &mut Terminal<'_>) -> io::Resu
     for file in names {
         let path = dir.join(file);
         if report.damages.iter().any(|damage| damage.file == *file) {
-            rewrite(&path)?;
+            match header_of(&path) {
+                Ok(header) => rewrite(&path, header)?,
+                // Nothing in it can be told from chance. An empty log is a good one.
+                Err(_) => cut(&path, 0)?,
+            }
         } else {
             cut(&path, report.tails.iter().find(|tail| tail.file == *file).map_or(0, |tail| tail.at))?;
         }
@@ -280,7 +284,7 @@ fn cut(path: &Path, at: u64) -> io::Result<()> {
 
 /// Writes the file anew with the records that can be read. Those of later versions, which cannot be, are kept
 /// only by leaving the file alone.
-fn rewrite(path: &Path) -> io::Result<()> {
+fn rewrite(path: &Path, header: FileHeader) -> io::Result<()> {
     let (dir, name) = split(path);
     let mut layer = OsFiles::new(&dir)?;
     let beside = format!("{name}.repaired");
@@ -290,7 +294,6 @@ fn rewrite(path: &Path) -> io::Result<()> {
     let mut written = 0;
     let mut records = 0;
     let mut unknown = 0;
-    let header = header_of(path)?;
     framer.replace(Framer::new(header.salt, HEADER_LEN as u64));
     bytes.extend_from_slice(&header.encode());
     let outcome = walk(path, |_, piece| {

@@ -110,6 +110,7 @@ impl Engine {
         } else {
             job.requeue_at = self.now + delay.millis();
             self.wake_in_time(index);
+            self.touch(index, Touch::Standing);
         }
     }
 

@@ -94,11 +94,13 @@ pub enum Outgoing {
 }
 
 impl Outgoing {
-    /// Whether it tells another node that something is stored here, or hands it what must not be here any more: then
-    /// it must not leave before what the step appends is as safe as the operator wants it.
+    /// Whether it tells another node that something is stored here, lets it forget what is stored here, or hands it what
+    /// must not be here any more: then it must not leave before what the step appends is as safe as the operator wants it.
     pub fn is_promise(&self) -> bool {
         match self {
-            Outgoing::Notice { notice, .. } => matches!(notice, Notice::GotJob | Notice::GotAck { .. }),
+            Outgoing::Notice { notice, .. } => {
+                matches!(notice, Notice::GotJob | Notice::GotAck { .. } | Notice::DelJob)
+            }
             Outgoing::YourJobs { .. } => true,
             Outgoing::ReplJob { .. } | Outgoing::SyncJob { .. } | Outgoing::Other(_) => false,
         }

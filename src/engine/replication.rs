@@ -121,6 +121,8 @@ enum Resend {
     No,
     /// Also those who have not confirmed.
     Unconfirmed,
+    /// As before, but nobody is new who speaks only RC1's dialect.
+    ToCapable,
 }
 
 impl Engine {
@@ -161,8 +163,31 @@ impl Engine {
     }
 
     /// Copies that are missing, of a job that exists.
+    ///
+    /// Acknowledgements of RC1 compare how many holders there are and not who they are. New holders must therefore make
+    /// themselves known to those that speak only its dialect, which one that speaks only that itself does not do.
     pub(super) fn copy_to_more(&mut self, index: JobIndex, missing: u32, out: &mut Effects) {
-        self.send_copies(index, missing, Resend::Unconfirmed, out);
+        let all_capable = self.old_holders(index).is_empty();
+        self.send_copies(
+            index,
+            missing,
+            if all_capable { Resend::Unconfirmed } else { Resend::ToCapable },
+            out,
+        );
+    }
+
+    /// Other holders that speak only RC1's dialect, as far as is known.
+    fn old_holders(&self, index: JobIndex) -> NodeSet {
+        let capable = self.nodes.table.capable().union(NodeSet::only(NodeIndex::MYSELF));
+        self.jobs[index].delivered.without(capable)
+    }
+
+    /// Tells holders among these nodes that speak only RC1's dialect that this one is a holder: WILLQUEUE does so.
+    pub(super) fn make_myself_known(&mut self, index: JobIndex, to: NodeSet, out: &mut Effects) {
+        let (id, at_most_once) = (self.jobs[index].id, self.jobs[index].retry.is_zero());
+        if !at_most_once {
+            self.tell_all(self.old_holders(index).intersection(to), id, Notice::WillQueue, out);
+        }
     }
 
     /// Asks so many more nodes to keep a copy, as far as there are any, and tells all holders about them. True if
@@ -170,6 +195,10 @@ impl Engine {
     fn send_copies(&mut self, index: JobIndex, wanted: u32, resend: Resend, out: &mut Effects) -> bool {
         let replication = self.pending.replication_of(index);
         let candidates = self.candidates(replication);
+        let candidates = match resend {
+            Resend::ToCapable => candidates.intersection(self.nodes.table.capable()),
+            Resend::Unconfirmed | Resend::No => candidates,
+        };
         let chosen = self.choose(candidates.without(self.jobs[index].delivered), wanted);
         if !chosen.is_empty() {
             self.touch(index, Touch::Holders);
@@ -179,7 +208,7 @@ impl Engine {
         let silent = job.delivered.without(job.confirmed);
         let receivers = match (chosen.is_empty(), resend) {
             (false, _) => job.delivered,
-            (true, Resend::Unconfirmed) => silent,
+            (true, Resend::Unconfirmed | Resend::ToCapable) => silent,
             (true, Resend::No) => return false,
         };
         let (confirmed, delay) = (job.confirmed, self.delay_for_copies(index));
@@ -383,7 +412,14 @@ impl Engine {
             None if self.tombstones.contains(&id, self.now) => {
                 return self.answer_for_the_gone(sender, id, out);
             }
-            None => self.keep_copy(image),
+            None => {
+                let index = self.keep_copy(image);
+                if !id.is_from(&self.nodes.table.id(sender)) {
+                    // The creator tells all holders whom it chose; one that makes copies later may not reach all.
+                    let others = self.jobs[index].delivered.without(NodeSet::only(sender));
+                    self.make_myself_known(index, others, out);
+                }
+            }
         }
         // A copy that was here before may not be safe yet.
         self.hold_replies(if confirm == Confirm::OnDisk { Hold::Disk } else { Hold::Policy });
@@ -412,7 +448,7 @@ impl Engine {
         }
     }
 
-    fn keep_copy(&mut self, image: JobImage<'_>) {
+    fn keep_copy(&mut self, image: JobImage<'_>) -> JobIndex {
         let (delay, jitter) = (image.delay, self.jitter());
         let index = self.register(image);
         let job = &mut self.jobs[index];
@@ -424,6 +460,7 @@ impl Engine {
             job.requeue_at = self.now + delay.millis() + job.patience() + jitter;
         }
         self.wake_in_time(index);
+        index
     }
 
     /// Takes a job that came from elsewhere into the table, active and without a time. This node is one of its

@@ -245,10 +245,12 @@ impl Engine {
         match self.jobs[index].state {
             JobState::WaitReplication | JobState::Acked => {}
             JobState::Active if !back.is_empty() => {
+                self.make_myself_known(index, back, out);
                 self.tell_where_it_is(index, back, out);
                 self.repair(index, out);
             }
             JobState::Queued if !back.is_empty() => {
+                self.make_myself_known(index, back, out);
                 // Each side of a broken link may have queued it meanwhile: let the comparison decide now.
                 self.tell_that_queued_to(back, index, Counts::NONE, out);
                 self.repair(index, out);

@@ -1,6 +1,6 @@
 //! Every call failing in every way: the log recovers without a restart, and confirms nothing that it has not.
 
-use disque::aof::{Health, Seq, SyncPolicy};
+use disque::aof::{Damage, Health, Seq, SyncPolicy};
 
 use crate::Chance;
 use crate::node::{Node, Rewrite, load};
@@ -169,4 +169,38 @@ fn a_failed_sync_is_never_believed_again() {
     node.turn(1);
     assert_eq!((node.writer.progress().health, node.writer.progress().durable), (Health::Good, last(&node)));
     check(&node, &disk, "afterwards");
+}
+
+/// Found by the simulated cluster: the disk had failed when the log was made, and a power cut left other bytes in it.
+#[test]
+fn a_log_that_does_not_begin_like_one_is_reported_and_does_not_stop_the_start() {
+    for (first, other) in [(b'x', 0), (b'*', b'*'), (0, 7), (b'D', b'Q')] {
+        let disk = SimDisk::new();
+        let (mut node, _) = Node::start(&disk, SyncPolicy::Always).expect("it can be started");
+        node.put(1);
+        node.turn(1);
+        assert!(node.begin_rewrite());
+        while node.go_on(10) == Rewrite::Running {}
+        node.put(2);
+        node.turn(1);
+        let log = disk.names().into_iter().rfind(|name| name.ends_with(".log")).expect("there is a log");
+        let mut bytes = disk.get(&log).expect("it is there");
+        let len = bytes.len() as u64;
+        (bytes[0], bytes[1]) = (first, other);
+        bytes[2..130].fill(9);
+        disk.put(&log, &bytes);
+        for start in 0..3 {
+            let (mut node, found) = Node::start(&disk, SyncPolicy::Always).expect("it can be started");
+            let damage = Damage { file: log.clone(), at: 0, len };
+            assert_eq!((found.damage_count, found.damages), (1, vec![damage]), "{first}, start {start}");
+            assert!(node.jobs.contains_key(&1) && !node.jobs.contains_key(&2));
+            node.put(10 + start);
+            node.turn(1);
+        }
+        let (mut node, _) = Node::start(&disk, SyncPolicy::Always).expect("it can be started");
+        assert_eq!(node.jobs.len(), 4, "what came later is kept");
+        assert!(node.begin_rewrite());
+        while node.go_on(10) == Rewrite::Running {}
+        assert_eq!(Node::start(&disk, SyncPolicy::Always).expect("it can be started").1.damage_count, 0);
+    }
 }

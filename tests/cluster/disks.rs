@@ -129,7 +129,7 @@ fn what_is_confirmed_again_waits_like_the_first_time() {
     assert_eq!(net.nodes[0].last_reply, Hold::Policy, "it may be what the first one was not told");
     net.run(Millis(10_000));
     assert!(net.nodes[1].confirmed.len() > 1, "{:?}", net.nodes[1].confirmed);
-    assert!(net.nodes[1].confirmed.iter().all(|said| *said == ("GOTACK", Hold::Policy)));
+    assert!(net.nodes[1].confirmed.iter().all(|(_, hold)| *hold == Hold::Policy));
 }
 
 #[test]
@@ -142,4 +142,35 @@ fn an_ordinary_copy_is_confirmed_without_asking_for_the_disk() {
     }));
     net.add_job(0, "ADDJOB q x 1000 REPLICATE 2 RETRY 60");
     assert_eq!(net.nodes[1].confirmed, [("GOTJOB", Hold::Policy)]);
+}
+
+/// Found by the simulated cluster: the holder had not written down that it was to queue the job, and nobody else would.
+#[test]
+fn a_delayed_job_that_may_be_delivered_once_survives_the_restart_of_the_node_it_was_placed_with() {
+    let mut net = Net::cluster(2);
+    net.turn_files_on(&[1]);
+    net.say(0, "CLUSTER LEAVING yes");
+    net.run(Millis(2_000));
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 1 RETRY 0 DELAY 20");
+    net.run(Millis(1_000));
+    assert_eq!(net.show(1, &job, "state").as_deref(), Some("active"));
+    net.kill(1);
+    let back = net.restart_from_file(1);
+    net.run(Millis(15_000));
+    assert_eq!(net.take(back, "q"), None, "its delay is not over");
+    net.run(Millis(10_000));
+    assert_eq!(net.take(back, "q"), Some(job));
+}
+
+/// Found by the simulated cluster: the disk was full. The node told the other holder to forget the job, lost power, and came
+/// back with the job from before the acknowledgement.
+#[test]
+fn others_are_told_to_forget_only_what_this_node_will_not_remember_as_pending() {
+    let mut net = Net::cluster(2);
+    net.turn_files_on(&[0, 1]);
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 60");
+    net.run(Millis(1_000));
+    net.say(0, &format!("ACKJOB {job}"));
+    net.run(Millis(1_000));
+    assert_eq!(net.nodes[0].confirmed, [("DELJOB", Hold::Policy)]);
 }

@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
+use disque::aof::Record;
 use disque::bus::{Features, FrameWriter, Header, Message, NodeFlags, NodeLine, NodesConf, decode};
 use disque::engine::{
     ClientId, ClusterInfo, ClusterRequest, Control, Effect, Effects, Engine, EngineSettings, HelloNode, Hold,
-    Input, LinkId, PeerLinkId, Persistence, Reply, Request, Seed, SendTo, Via,
+    Input, LinkId, PeerLinkId, Persistence, Reply, Request, Requeueing, Seed, SendTo, Via,
 };
 use disque::types::{Millis, NodeId, UnixMillis};
 
@@ -46,6 +47,8 @@ pub struct Node {
     pub confirmed: Vec<(&'static str, Hold)>,
     /// What its last reply waited for.
     pub last_reply: Hold,
+    /// The records of its append-only file.
+    pub file: Vec<(u8, Vec<u8>)>,
     /// Nothing gets to its disk at the moment; what waits for that.
     disk_hangs: bool,
     held: Vec<Held>,
@@ -149,6 +152,7 @@ impl Net {
             clients: BTreeMap::new(),
             confirmed: Vec::new(),
             last_reply: Hold::No,
+            file: Vec::new(),
             disk_hangs: false,
             held: Vec::new(),
         });
@@ -182,6 +186,21 @@ impl Net {
             (self.nodes[place].ip, self.nodes[place].settings.clone(), self.nodes[place].disk.clone());
         let disk = NodesConf::parse(disk.to_string().as_bytes()).expect("what is stored can be read");
         self.start(ip, settings, disk)
+    }
+
+    /// The node comes back with what is in its append-only file.
+    pub fn restart_from_file(&mut self, place: Place) -> Place {
+        let file = std::mem::take(&mut self.nodes[place].file);
+        let place = self.restart(place);
+        let (now, engine) = (self.now, &mut self.nodes[place].engine);
+        let mut nodes = Vec::new();
+        for (kind, payload) in &file {
+            engine.restore(
+                Record::decode(*kind, payload, &mut nodes).expect("a record").expect("a known kind"),
+            );
+        }
+        engine.finish_restore(now, Requeueing::Own);
+        place
     }
 
     /// A node speaks and understands only what Disque 1.0-rc1 does, from now on; the others notice.
@@ -304,6 +323,8 @@ impl Net {
     }
 
     fn perform(&mut self, place: Place, effects: &Effects) {
+        let records = effects.appended().map(|(kind, payload)| (kind, payload.to_vec()));
+        self.nodes[place].file.extend(records);
         let mut saves = 0;
         let waits = effects.hold() == Hold::Disk && self.nodes[place].disk_hangs;
         for effect in effects.iter() {
@@ -337,7 +358,7 @@ impl Net {
                 }
                 Effect::Send { to, message } => {
                     let message = effects.message(message);
-                    if ["GOTJOB", "GOTACK"].contains(&message.name()) {
+                    if ["GOTJOB", "GOTACK", "DELJOB"].contains(&message.name()) {
                         let node = &mut self.nodes[place];
                         node.confirmed.push((message.name(), effects.hold()));
                         if waits {

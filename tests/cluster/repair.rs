@@ -50,6 +50,34 @@ fn a_node_that_is_back_changes_nothing_about_jobs_with_enough_copies() {
     assert_eq!(net.holders(&job), 2);
 }
 
+/// Found by the simulated cluster: nodes on two sides had made copies anew. RC1 compares numbers of holders, which were
+/// the same, so that it deleted the acknowledged job without the holder that it did not know.
+#[test]
+fn holders_that_rc1_does_not_know_make_themselves_known_to_it() {
+    let mut net = Net::cluster(5);
+    net.turn_rc1(0, true);
+    net.run(Millis(5_000));
+    let jobs: Vec<String> =
+        (0..40).map(|_| net.add_job(0, "ADDJOB q hello 10000 REPLICATE 2 RETRY 2000")).collect();
+    for alone in [1, 0] {
+        let others = (0..5).filter(|place| *place != alone);
+        others.for_each(|other| {
+            net.cut(alone, other);
+            net.cut(other, alone);
+        });
+        net.run(Millis(60_000));
+        net.heal();
+        net.run(Millis(20_000));
+    }
+    for job in &jobs {
+        let known = net.show(0, job, "nodes-delivered").expect("it added the job");
+        assert_eq!(known, net.holders(job).to_string(), "{:?}", net.states(job));
+        assert_eq!(net.say(0, &format!("ACKJOB {job}")), ":1");
+    }
+    net.run(Millis(300_000));
+    assert_eq!(jobs.iter().map(|job| net.holders(job)).sum::<usize>(), 0);
+}
+
 /// A node is killed and comes back at once with nothing, as if its file had been damaged all over, and says so if `tells`.
 fn lose_everything(net: &mut Net, place: Place, tells: bool) -> Place {
     net.kill(place);

@@ -60,6 +60,9 @@ pub(super) enum Side {
 /// Silence after which the system probes whether a node that opened a link is still there. Its connection would
 /// otherwise stay for ever if its machine vanished: nothing but answers is sent to it.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// For how long a sent byte may be on its way. Well below the time for which IDs of forgotten jobs are remembered.
+#[cfg(target_os = "linux")]
+const OLDEST_BYTES: Duration = Duration::from_secs(30);
 /// How much one link may write in one turn.
 const WRITE_BUDGET: usize = 4 * 1024 * 1024;
 
@@ -163,6 +166,7 @@ pub(super) fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
+    limit_age(&SockRef::from(&socket))?;
     if let Some(source) = source {
         socket.bind(&SocketAddr::new(source, 0).into())?;
     }
@@ -185,7 +189,23 @@ pub(super) fn source_for(address: SocketAddr, bind: &[IpAddr]) -> Option<IpAddr>
 pub(super) fn prepare_accepted(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let probes = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 3).with_retries(3);
-    SockRef::from(&stream.as_fd()).set_tcp_keepalive(&probes)
+    let fd = stream.as_fd();
+    limit_age(&SockRef::from(&fd))?;
+    SockRef::from(&fd).set_tcp_keepalive(&probes)
+}
+
+/// Has the system give up bytes that are not acknowledged in time, also those of a closed connection or of a process that
+/// is gone. Else a cut in the network could keep them for minutes, and a job that has been forgotten meanwhile would begin
+/// anew with its REPLJOB.
+#[cfg(target_os = "linux")]
+fn limit_age(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_user_timeout(Some(OLDEST_BYTES))
+}
+
+/// Other systems have no such limit.
+#[cfg(not(target_os = "linux"))]
+fn limit_age(_: &SockRef<'_>) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(test)]
@@ -202,6 +222,20 @@ mod tests {
         let side = Side::Own { id: LinkId(1), address, connect_by: None };
         let link = Link::new(side, TcpStream::from_std(socket.into()), UnixMillis(0));
         assert_eq!(link.is_connected().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_a_link_sends_arrives_within_half_a_minute_or_never() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let out = connect(listener.local_addr().unwrap(), None).unwrap();
+        let (into, _) = listener.accept().unwrap();
+        let into = TcpStream::from_std(into);
+        prepare_accepted(&into).unwrap();
+        for stream in [out, into] {
+            let limit = SockRef::from(&stream.as_fd()).tcp_user_timeout().unwrap();
+            assert_eq!(limit, Some(Duration::from_secs(30)));
+        }
     }
 
     #[test]

@@ -67,9 +67,9 @@ impl World {
             if !self.founded {
                 self.founded = self.put_in_order(self.plan.second_cluster == 0);
             }
-            if self.introductions > 0 && self.introduce() {
-                for _ in 0..std::mem::take(&mut self.introductions) {
-                    self.ledger.history.end(Kind::NewId, self.now);
+            if !self.unmet.is_empty() && self.introduce() {
+                for kind in std::mem::take(&mut self.unmet) {
+                    self.ledger.history.end(kind, self.now);
                 }
             }
         } else {
@@ -94,10 +94,10 @@ impl World {
     }
 
     /// Nodes with new identities can divide a cluster: who met them may go before telling the others. The operator has
-    /// those meet who do not know each other. True if all nodes run and know each other.
+    /// those meet who do not know each other, unless that is what is wanted. True if all nodes run and know each other.
     fn introduce(&mut self) -> bool {
-        let history = &self.ledger.history;
-        if history.lasts(Kind::Merge) || history.lasts(Kind::Forget) {
+        let unmet = |kind| self.unmet.iter().filter(|other| **other == kind).count();
+        if [Kind::Merge, Kind::Forget].iter().any(|kind| self.ledger.history.lasting(*kind) > unmet(*kind)) {
             return false;
         }
         let here: Vec<usize> = (0..self.nodes.len()).filter(|node| self.nodes[*node].runs()).collect();

@@ -286,6 +286,8 @@ impl Client {
             }
             (1, Some(id)) => {
                 ledger.meddled(&id);
+                // One that is delivered at most once waits for ENQUEUE now.
+                ledger.excuse(&id);
                 resp::request(&[b"DEQUEUE", &id])
             }
             (2, Some(id)) => {

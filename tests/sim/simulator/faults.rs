@@ -29,9 +29,9 @@ impl World {
             Phase::End => {
                 self.trace.note(self.now, || format!("FAULT ends {fault:?}"));
                 self.end_fault(&fault);
-                if fault.kind == Kind::NewId {
-                    // Others may not know of it yet: the operator looks after that.
-                    self.introductions += 1;
+                if matches!(fault.kind, Kind::NewId | Kind::Forget) {
+                    // Others may not know it yet: the operator looks after that.
+                    self.unmet.push(fault.kind);
                 } else {
                     self.ledger.history.end(fault.kind, self.now);
                 }
@@ -112,8 +112,8 @@ impl World {
                 self.meet(b, a);
             }
             Kind::Merge => {
-                // Until now the clusters knew nothing of each other.
-                self.ledger.history.end(Kind::Merge, self.now);
+                // Until all know each other the clusters are two.
+                self.unmet.push(Kind::Merge);
                 self.meet(b, a);
             }
             Kind::Leave => drop(self.ask(a, &[b"CLUSTER", b"LEAVING", b"yes"])),
@@ -342,8 +342,11 @@ impl World {
         let state = &mut self.nodes[node];
         let files = &state.disk.files;
         let names: Vec<String> = files.names();
+        if names.is_empty() {
+            return;
+        }
         for _ in 0..self.fault_chance.spread(1, 16) {
-            let name = &names[self.fault_chance.below(names.len().max(1) as u64) as usize];
+            let name = &names[self.fault_chance.below(names.len() as u64) as usize];
             let bits = files.get(name).map_or(0, |bytes| bytes.len() as u64 * 8);
             if bits > 0 {
                 files.flip(name, self.fault_chance.below(bits));

@@ -243,13 +243,17 @@ impl World {
             let known = self.known_at(node);
             self.memory_is_lost(node, &known.active, &known.acked);
             self.nodes[node].seen = Seen::default();
+            self.ledger.unpause_all(Some(node));
         }
+    }
+
+    fn known_elsewhere(&self, node: usize) -> Vec<Known> {
+        (0..self.nodes.len()).filter(|other| *other != node).map(|other| self.known_at(other)).collect()
     }
 
     /// Tells the ledger of which jobs this was the last node to hold them, or to know that they are done.
     pub fn memory_is_lost(&mut self, node: usize, active: &IdSet, acked: &IdSet) {
-        let others: Vec<Known> =
-            (0..self.nodes.len()).filter(|other| *other != node).map(|other| self.known_at(other)).collect();
+        let others = self.known_elsewhere(node);
         for id in active {
             let last = !others.iter().any(|known| known.active.contains(id));
             self.ledger.copy_lost(id, last);
@@ -274,13 +278,17 @@ impl World {
             if after.active.contains(id) && !after.waiting_once.contains(id) {
                 // It was placed here by another node, which has forgotten it.
                 let elsewhere = here.is_none_or(|here| here[..8] != id[2..10]);
-                if elsewhere { self.ledger.excuse(id) } else { self.ledger.import_lost(id) }
+                if elsewhere { self.ledger.excuse(id) } else { self.ledger.import_lost(id, false) }
             }
         }
         if before.keeps {
             self.ledger.counts.restarts_whole += 1;
             self.coverage.mark("restart after which nothing may be missing");
-            missing.iter().for_each(|id| self.ledger.import_lost(id));
+            let others = self.known_elsewhere(node);
+            for id in &missing {
+                let last = !others.iter().any(|known| known.active.contains(id));
+                self.ledger.import_lost(id, last);
+            }
             return;
         }
         let forgotten: IdSet = before.acked.difference(&after.acked).copied().collect();

@@ -31,8 +31,9 @@ impl History {
         }
     }
 
-    pub fn lasts(&self, kind: Kind) -> bool {
-        self.spans.iter().any(|span| span.kind == kind && span.end == u64::MAX)
+    /// How many of this kind last.
+    pub fn lasting(&self, kind: Kind) -> usize {
+        self.spans.iter().filter(|span| span.kind == kind && span.end == u64::MAX).count()
     }
 
     pub fn end_all(&mut self, now: u64) {

@@ -477,13 +477,13 @@ impl Ledger {
     }
 
     /// A node ended before a job that it had and had confirmed to nobody was safe. That may be the end of one that
-    /// another node had just handed to it and that may be delivered only once.
-    pub fn import_lost(&mut self, id: &[u8]) {
+    /// another node had just handed to it and that may be delivered only once, or that the other has lost meanwhile.
+    pub fn import_lost(&mut self, id: &[u8], last: bool) {
         if let Some(job) = self.job_mut(id)
-            && job.is_at_most_once()
             && job.moved
         {
-            job.excused = true;
+            job.excused |= job.is_at_most_once();
+            job.gone |= last;
         }
     }
 

@@ -20,7 +20,7 @@ impl World {
         }
         if self.clients[client].waits {
             if let Some(conn) = self.clients[client].conn.take() {
-                self.drop_reply(client, conn);
+                self.clients[client].input.clear();
                 self.close(conn, 0);
             }
             return self.client_failed(client, "out of patience");
@@ -31,21 +31,13 @@ impl World {
     /// In the calm the clients of the storm go home; what they held is delivered again.
     pub fn retire(&mut self, client: usize) {
         if let Some(conn) = self.clients[client].conn.take() {
-            self.drop_reply(client, conn);
+            self.clients[client].input.clear();
             self.close(conn, 0);
         }
         let now = self.now;
         self.clients[client].failed(&self.plan, &mut self.ledger);
         self.clients[client].turn += 1;
         self.trace.note(now, || format!("c{client} goes home"));
-    }
-
-    /// The part of a reply that came before the client hung up is thrown away.
-    fn drop_reply(&mut self, client: usize, _conn: u64) {
-        let bytes = std::mem::take(&mut self.clients[client].input);
-        if self.clients[client].waits_for_jobs() {
-            self.excuse_ids_in(&bytes);
-        }
     }
 
     fn client_acts(&mut self, client: usize) {
@@ -108,7 +100,7 @@ impl World {
 
     pub fn client_failed(&mut self, client: usize, why: &str) {
         let now = self.now;
-        self.drop_reply(client, 0);
+        self.clients[client].input.clear();
         let state = &mut self.clients[client];
         state.waits = false;
         let node = state.node;
@@ -118,10 +110,11 @@ impl World {
     }
 
     /// Bytes of a reply have come.
-    pub fn reply_bytes(&mut self, client: usize, conn: u64, bytes: &[u8], sent: u64) {
+    pub fn reply_bytes(&mut self, client: usize, conn: u64, piece: &Piece) {
         if self.clients[client].conn != Some(conn) {
-            return self.excuse_ids_in(bytes);
+            return piece.only_here.iter().for_each(|id| self.ledger.excuse(id));
         }
+        let (bytes, sent) = (&piece.bytes, piece.sent);
         let mut input = std::mem::take(&mut self.clients[client].input);
         input.extend_from_slice(bytes);
         let Some((value, len)) = resp::parse(&input) else {

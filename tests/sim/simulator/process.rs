@@ -120,6 +120,8 @@ impl World {
             Message::YourJobs { jobs } => {
                 jobs.iter().filter(|job| job.retry.is_zero()).map(|job| job.id.text()).collect()
             }
+            // Nobody else will queue it.
+            Message::Notice { job, notice: Notice::Enqueue { .. } } => vec![job.text()],
             _ => Vec::new(),
         };
         if let Message::YourJobs { jobs } = &message {

@@ -3,6 +3,7 @@
 use disque::bus::{FrameReader, FrameWriter, MAX_FRAME_LEN};
 use disque::engine::{Input, LinkId, PeerLinkId};
 
+use super::ledger::Id;
 use super::plan::{MS, SECOND};
 use super::wire::{Conn, Piece, Purpose};
 use super::world::{Event, World};
@@ -11,6 +12,8 @@ use super::world::{Event, World};
 const CONNECT_TRIES: u32 = 7;
 /// The first repetition of a lost packet on a connection that is up.
 const RETRANSMIT: u64 = 200 * MS;
+/// Links between nodes tell the kernel to give up then (src/net/bus/link.rs).
+const OLDEST_BYTES: u64 = 30 * SECOND;
 
 impl World {
     fn latency(&mut self, from: usize, to: usize) -> u64 {
@@ -29,9 +32,14 @@ impl World {
 
     /// Sends bytes on their way.
     pub fn send(&mut self, conn: u64, way: usize, mut piece: Piece) {
-        let Some(hosts) = self.conns.get(&conn).filter(|conn| !conn.broken).map(|conn| conn.hosts) else {
-            return self.lose(conn, way, piece);
-        };
+        let Some(state) = self.conns.get(&conn) else { return self.lose(piece) };
+        let (hosts, broken) = (state.hosts, state.broken);
+        if way == 1 && matches!(state.purpose, Purpose::Client { .. }) {
+            piece.only_here = ids_in(&piece.bytes);
+        }
+        if broken {
+            return self.lose(piece);
+        }
         let latency = self.latency(hosts[way], hosts[1 - way]);
         self.trace.mix_bytes(&piece.bytes);
         let pipe = &mut self.conns.get_mut(&conn).expect("it was just there").pipes[way];
@@ -86,7 +94,7 @@ impl World {
         }
         let piece = state.pipes[way].pieces.pop_front().expect("it was just looked at");
         if !state.open[end] {
-            return self.lose(conn, way, piece);
+            return self.lose(piece);
         }
         if piece.fin {
             return self.gone(conn, end);
@@ -101,7 +109,7 @@ impl World {
             (Purpose::Client { .. }, 1) => self.request_bytes(conn, &piece.bytes),
             (Purpose::Client { client, .. }, _) => {
                 let client = *client;
-                self.reply_bytes(client, conn, &piece.bytes, piece.sent);
+                self.reply_bytes(client, conn, &piece);
             }
         }
         self.recycle(piece.bytes);
@@ -115,24 +123,14 @@ impl World {
     }
 
     /// Bytes will never arrive.
-    pub fn lose(&mut self, conn: u64, way: usize, piece: Piece) {
-        let bus = self.conns.get(&conn).is_none_or(|conn| matches!(conn.purpose, Purpose::Bus { .. }));
-        for id in &piece.only_here {
-            self.ledger.excuse(id);
-        }
-        if !bus && way == 1 {
-            self.excuse_ids_in(&piece.bytes);
-        }
+    pub fn lose(&mut self, piece: Piece) {
+        piece.only_here.iter().for_each(|id| self.ledger.excuse(id));
         self.recycle(piece.bytes);
     }
 
     /// Job IDs in a reply that its client does not get.
     pub fn excuse_ids_in(&mut self, bytes: &[u8]) {
-        for window in bytes.windows(40) {
-            if window[0] == b'D' && window[1] == b'-' && window[10] == b'-' && window[35] == b'-' {
-                self.ledger.excuse(window);
-            }
-        }
+        ids_in(bytes).iter().for_each(|id| self.ledger.excuse(id));
     }
 
     /// A path may have become free: what waited on it is repeated by the kernels before long.
@@ -155,11 +153,15 @@ impl World {
 
     fn unstall(&mut self, conn: u64, way: usize) {
         let now = self.now;
-        let Some(pipe) = self.conns.get_mut(&conn).map(|conn| &mut conn.pipes[way]) else { return };
-        let since = pipe.stalled_since.take().unwrap_or(now);
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        let since = state.pipes[way].stalled_since.take().unwrap_or(now);
+        if now - since > OLDEST_BYTES && state.is_bus() {
+            return self.reset(conn);
+        }
         // The next repetition is at most as far away as the cut lasted, and at most a minute.
         let wait = self.net_chance.below((now - since + RETRANSMIT).min(60 * SECOND));
         let mut at = now + wait;
+        let Some(pipe) = self.conns.get_mut(&conn).map(|conn| &mut conn.pipes[way]) else { return };
         let mut times = Vec::with_capacity(pipe.pieces.len());
         for piece in &mut pipe.pieces {
             piece.at = piece.at.max(at);
@@ -273,7 +275,7 @@ impl World {
         }
         state.open[end] = false;
         let lost: Vec<Piece> = state.pipes[1 - end].pieces.drain(..).collect();
-        lost.into_iter().for_each(|piece| self.lose(conn, 1 - end, piece));
+        lost.into_iter().for_each(|piece| self.lose(piece));
         self.end_is_gone(conn, end);
         self.forget_if_closed(conn);
     }
@@ -349,14 +351,14 @@ impl World {
                     let heard = first.bytes[..len].to_vec();
                     let kept = std::mem::take(&mut first.only_here);
                     kept.iter().for_each(|id| self.ledger.excuse(id));
-                    self.lose(conn, way, first);
+                    self.lose(first);
                     let piece = Piece { at: self.now, sent: self.now, ..Piece::of(heard) };
                     self.receive(conn, end, piece);
                 } else {
-                    self.lose(conn, way, first);
+                    self.lose(first);
                 }
             }
-            pieces.into_iter().for_each(|piece| self.lose(conn, way, piece));
+            pieces.into_iter().for_each(|piece| self.lose(piece));
         }
         for end in 0..2 {
             let wait = self.net_chance.below(5 * MS);
@@ -372,14 +374,14 @@ impl World {
             for way in 0..2 {
                 self.stalled.remove(&(conn, way));
                 let pieces: Vec<Piece> = state.pipes[way].pieces.drain(..).collect();
-                let client = matches!(state.purpose, Purpose::Client { .. });
-                for piece in pieces {
-                    piece.only_here.iter().for_each(|id| self.ledger.excuse(id));
-                    if client && way == 1 {
-                        self.excuse_ids_in(&piece.bytes);
-                    }
-                }
+                pieces.into_iter().for_each(|piece| self.lose(piece));
             }
         }
     }
+}
+
+/// All job IDs in a text.
+fn ids_in(bytes: &[u8]) -> Vec<Id> {
+    let is_id = |at: &&[u8]| at[0] == b'D' && at[1] == b'-' && at[10] == b'-' && at[35] == b'-';
+    bytes.windows(40).filter(is_id).map(|id| id.try_into().expect("it is as long")).collect()
 }

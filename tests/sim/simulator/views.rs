@@ -22,7 +22,9 @@ const REMEMBERED: u64 = 50 * SECOND;
 pub struct Known {
     pub active: IdSet,
     pub acked: IdSet,
-    /// At-most-once jobs of `active` that wait in their queue. Nobody else will queue them.
+    /// Those of `acked` of which it is a holder. Another node that heard of it may leave the rest to one of these.
+    pub collects: IdSet,
+    /// At-most-once jobs of `active` that wait in their queue or for their time. Nobody else will queue them.
     pub waiting_once: IdSet,
     /// Nothing that anybody was told depends on what the end took away.
     pub keeps: bool,
@@ -33,6 +35,7 @@ pub struct Known {
 pub struct Seen {
     at: u64,
     acked: IdSet,
+    collects: IdSet,
 }
 
 impl Known {
@@ -42,11 +45,17 @@ impl Known {
             Record::Job(job) => {
                 let id = job.image.id.text();
                 known.active.insert(id);
-                if job.image.retry.is_zero() && job.image.state == JobRecord::QUEUED {
+                let waits = job.image.state == JobRecord::QUEUED || !job.requeue_at.is_never();
+                if job.image.retry.is_zero() && waits {
                     known.waiting_once.insert(id);
                 }
             }
-            Record::Acked(acked) => drop(known.acked.insert(acked.id.text())),
+            Record::Acked(acked) => {
+                known.acked.insert(acked.id.text());
+                if acked.holders.contains(&engine.me()) {
+                    known.collects.insert(acked.id.text());
+                }
+            }
             _ => {}
         });
         known
@@ -83,9 +92,9 @@ impl World {
                 let text = format!("{} at node {node}", text(id));
                 self.violate("acknowledged job is active again", text);
             }
-            self.judge_forgotten(node, now, &before.acked, &known);
+            self.judge_forgotten(node, now, &before.collects, &known);
         }
-        self.nodes[node].seen = Seen { at: now, acked: known.acked };
+        self.nodes[node].seen = Seen { at: now, acked: known.acked, collects: known.collects };
     }
 
     /// That a job is done may be forgotten when all who may have it know. Judged where nothing else takes copies or

@@ -92,6 +92,11 @@ impl Conn {
         Conn { purpose, hosts, open: [true, false], up: false, broken: false, tries: 0, pipes }
     }
 
+    /// Whether nodes speak on it.
+    pub fn is_bus(&self) -> bool {
+        matches!(self.purpose, Purpose::Bus { .. })
+    }
+
     /// The node at an end, if there is one.
     pub fn node_at(&self, end: usize) -> Option<usize> {
         match self.purpose {

@@ -94,8 +94,8 @@ pub struct World {
     pub calm_since: u64,
     /// Whether the clusters of the beginning were seen to be whole.
     pub founded: bool,
-    /// How many nodes came back with a new identity since all nodes knew each other last.
-    pub introductions: u32,
+    /// Faults that have ended and after which not all nodes have met yet.
+    pub unmet: Vec<Kind>,
     /// Whether the holders of jobs were counted.
     pub counted: bool,
     pub rest_at: Option<u64>,
@@ -146,7 +146,7 @@ impl World {
             calm: false,
             calm_since: 0,
             founded: false,
-            introductions: 0,
+            unmet: Vec::new(),
             counted: false,
             rest_at: None,
             broadcast_pauses: BTreeSet::new(),
