@@ -147,11 +147,15 @@ impl Engine {
     pub(super) fn delivered(&mut self, index: JobIndex) {
         let (now, jitter) = (self.now, self.jitter());
         self.set_state(index, JobState::Active);
-        let job = &mut self.jobs[index];
-        job.flags.insert(JobFlags::DELIVERED);
-        if !job.retry.is_zero() {
-            job.flags.insert(JobFlags::LEASED);
-            job.requeue_at = now + job.retry.millis() + jitter;
+        let retry = self.jobs[index].retry;
+        self.mark(index, |flags| {
+            flags.insert(JobFlags::DELIVERED);
+            if !retry.is_zero() {
+                flags.insert(JobFlags::LEASED);
+            }
+        });
+        if !retry.is_zero() {
+            self.jobs[index].requeue_at = now + retry.millis() + jitter;
             self.warn_in_time(index);
         }
     }

@@ -176,7 +176,7 @@ impl Engine {
         job.requeue_at = standing.requeue_at;
         job.nacks = standing.nacks;
         job.additional_deliveries = standing.additional_deliveries;
-        job.flags = JobFlags::from_wire(standing.flags);
+        self.mark(index, |flags| *flags = JobFlags::from_wire(standing.flags));
         self.restoring.set_queued(index, standing.queued);
     }
 
@@ -261,9 +261,13 @@ impl Engine {
             job.flags.insert(JobFlags::PARKED);
         } else if job.state == JobState::Active && delivered && job.requeue_at > now {
             // Its worker may still be at it.
-            job.flags.insert(JobFlags::LEASED);
+            self.mark(index, |flags| flags.insert(JobFlags::LEASED));
         }
-        if job.state == JobState::Active { self.warn_in_time(index) } else { self.wake_in_time(index) }
+        if self.jobs[index].state == JobState::Active {
+            self.warn_in_time(index)
+        } else {
+            self.wake_in_time(index)
+        }
     }
 
     /// When a job that is not queued now is to be queued, or an acknowledgement collected.
