@@ -109,10 +109,6 @@ impl Engine {
         if job.queue != NameId::NONE {
             self.queues.retain(job.queue);
         }
-        // After a restart, an at-most-once job that had been delivered.
-        if job.is_in_flight() {
-            self.queues.flight_begins(job.queue);
-        }
         self.in_state[job.state as usize] += 1;
         self.touch(index, Touch::New);
     }

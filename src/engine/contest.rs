@@ -147,15 +147,13 @@ impl Engine {
     pub(super) fn delivered(&mut self, index: JobIndex) {
         let (now, jitter) = (self.now, self.jitter());
         self.set_state(index, JobState::Active);
-        let retry = self.jobs[index].retry;
-        self.mark(index, |flags| {
-            flags.insert(JobFlags::DELIVERED);
-            if !retry.is_zero() {
-                flags.insert(JobFlags::LEASED);
-            }
-        });
-        if !retry.is_zero() {
-            self.jobs[index].requeue_at = now + retry.millis() + jitter;
+        let job = &mut self.jobs[index];
+        // It waited until now, so it was not in flight, and it is now, with a lease or without.
+        self.queues.flight_begins(job.queue);
+        job.flags.insert(JobFlags::DELIVERED);
+        if !job.retry.is_zero() {
+            job.flags.insert(JobFlags::LEASED);
+            job.requeue_at = now + job.retry.millis() + jitter;
             self.warn_in_time(index);
         }
     }

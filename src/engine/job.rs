@@ -122,9 +122,9 @@ impl Job {
     ///
     /// [`Engine::mark`](super::Engine::mark) and `set_state` count these jobs per queue.
     pub(super) fn is_in_flight(&self) -> bool {
-        let has_worker = self.flags.contains(JobFlags::LEASED)
-            || (self.flags.contains(JobFlags::DELIVERED) && self.retry.is_zero());
-        self.state == JobState::Active && has_worker
+        self.state == JobState::Active
+            && (self.flags.contains(JobFlags::LEASED)
+                || (self.flags.contains(JobFlags::DELIVERED) && self.retry.is_zero()))
     }
 
     /// How long a holder waits that is not the one to act: the retry time, but not less than the shortest patience.

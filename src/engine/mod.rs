@@ -270,21 +270,21 @@ impl Engine {
         self.in_state = [0; 4];
     }
 
-    /// The one place where a job's state changes.
+    /// The one place where a job's state changes. A lease ends when the job is active no more.
     fn set_state(&mut self, index: JobIndex, state: JobState) {
         let job = &mut self.jobs[index];
         self.in_state[job.state as usize] -= 1;
         self.in_state[state as usize] += 1;
         let touch = if job.state == JobState::WaitReplication { Touch::New } else { Touch::Standing };
         if job.is_in_flight() && state != JobState::Active {
+            job.flags.remove(JobFlags::LEASED);
             self.queues.flight_ends(job.queue);
         }
         job.state = state;
         self.touch(index, touch);
     }
 
-    /// The one place where flags change that tell whether a worker has the job: DELIVERED and LEASED. Those of a queued
-    /// job do not tell it.
+    /// Changes the flags of a job that tell whether a worker has it, DELIVERED and LEASED, and the count with them.
     fn mark(&mut self, index: JobIndex, change: impl FnOnce(&mut JobFlags)) {
         let job = &mut self.jobs[index];
         let before = job.is_in_flight();

@@ -52,7 +52,6 @@ impl Engine {
         let counts = count_delivery(job, cause);
         let name = job.queue;
         self.set_state(index, JobState::Queued);
-        self.jobs[index].flags.remove(JobFlags::LEASED);
         self.wake_in_time(index);
         let queue = self.queues.open(name, now);
         queue.jobs_in += 1;

@@ -117,15 +117,22 @@ impl Engine {
             ..Job::new(image.id, image.ctime, name, image.body.into_body())
         };
         match self.jobs.try_insert(job, place) {
-            Ok(index) => {
-                self.account_for(index);
-                self.restoring.set_queued(index, queued);
-            }
+            Ok(index) => self.take_in(index, queued),
             Err(again) => {
                 let (known, job) = *again;
                 self.restore_again(known, job, queued);
             }
         }
+    }
+
+    /// Takes a job that is new in the table into account. One that may be delivered once, and was, is in flight.
+    fn take_in(&mut self, index: JobIndex, queued: bool) {
+        self.account_for(index);
+        let job = &self.jobs[index];
+        if job.is_in_flight() {
+            self.queues.flight_begins(job.queue);
+        }
+        self.restoring.set_queued(index, queued);
     }
 
     /// The IDs of jobs that were added here name slots.
@@ -144,8 +151,7 @@ impl Engine {
             self.drop_restored(known);
             let place = self.place_of(job.id);
             let index = self.jobs.try_insert(job, place).expect("the job with its ID was just dropped");
-            self.account_for(index);
-            self.restoring.set_queued(index, queued);
+            self.take_in(index, queued);
         }
         self.restoring.last_queue = None;
         self.queues.release(name);
