@@ -99,6 +99,8 @@ fn watch_shows_one_queue_of_all_nodes() {
     assert!(rows[1].ends_with("paused on 1 node"), "{lines}");
     let nothing = shown(&servers[0], &["--watch", "none", "-r", "1", "-i", "0.05", "--json"]);
     assert_eq!(json_lines(&nothing)[0]["nodes"], 0);
+    let nothing = shown(&servers[0], &["--watch", "none", "-r", "1", "-i", "0.05"]);
+    assert!(nothing.ends_with("  no node has this queue\n"), "{nothing}");
 }
 
 #[test]

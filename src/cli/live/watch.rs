@@ -41,6 +41,9 @@ pub(super) fn run(cluster: Cluster, queue: &[u8], pace: &mut Pace, as_json: bool
 fn line(total: &Total, view: &View) -> String {
     let oldest = total.oldest.filter(|_| total.jobs > 0).map_or("-".to_string(), span);
     let mut faults = Vec::new();
+    if total.nodes == 0 {
+        faults.push("no node has this queue".to_string());
+    }
     if total.paused > 0 {
         faults.push(format!("paused on {}", counted(total.paused, "node", "nodes")));
     }
