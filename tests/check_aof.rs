@@ -216,7 +216,7 @@ fn all_files_of_a_name_are_summed_up() {
     example(&dir);
     let (code, text) = dir.check(&["disque.aof"], "");
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains("4 jobs: 3 queued, 1 active, 0 acknowledged; 0 more are expired\n"), "{text}");
+    assert!(text.contains("4 jobs: 3 queued, 1 active, 0 acknowledged; 0 more expired\n"), "{text}");
     assert!(text.contains("queue \"emails\": 2 queued, 1 active, 0 acknowledged, 150 bytes"), "{text}");
     assert!(text.ends_with("AOF is valid\n"), "{text}");
     let (code, text) = dir.check(&["--json", "disque.aof"], "");

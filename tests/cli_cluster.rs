@@ -61,6 +61,13 @@ fn create_makes_one_cluster_and_can_be_repeated_and_check_is_content() {
 }
 
 #[test]
+fn check_of_a_lone_node_says_that_it_is_alone() {
+    let server = Server::start(&[]);
+    let (code, output) = cluster(&["check", &address(&server)]);
+    assert_eq!((code, output.as_str()), (Some(0), "All is well: the node is alone.\n"));
+}
+
+#[test]
 fn create_refuses_the_same_node_twice_and_nodes_of_other_clusters() {
     let servers: [Server; 3] = start();
     let [one, two, three] = [0, 1, 2].map(|n| address(&servers[n]));
@@ -102,7 +109,7 @@ fn drain_waits_until_the_last_job_is_gone() {
         .expect("the client runs");
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let mut next = || lines.next().expect("a line").expect("text");
-    assert_eq!(next(), format!("{} is leaving and holds 1 jobs", address(&servers[0])));
+    assert_eq!(next(), format!("{} is leaving and holds 1 job", address(&servers[0])));
     assert_eq!(connection.run(&format!("ACKJOB {id}")), Value::Int(1));
     let last = next();
     assert!(last.ends_with("holds no jobs. It can be stopped now."), "{last}");

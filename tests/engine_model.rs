@@ -389,7 +389,8 @@ fn answer(reply: &Reply, effects: &Effects) -> Answer {
         Reply::Job(job) => job_answer(job),
         Reply::Queue(queue) => {
             let ages = (queue.age.0, queue.idle.0);
-            let counts = [queue.len, ages.0, ages.1, queue.blocked, queue.jobs_in, queue.jobs_out];
+            let moves = (queue.jobs_in, queue.jobs_out);
+            let counts = [queue.len, ages.0, ages.1, queue.blocked, moves.0, moves.1, queue.in_flight];
             Answer::Queue(counts, queue.pause)
         }
         Reply::JobScan { cursor: 0, jobs } => {

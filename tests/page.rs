@@ -31,6 +31,8 @@ fn fill(server: &Server) -> String {
     connection.reply();
     connection.send(&[b"ADDJOB".as_slice(), b"raw\xff", b"\x00\xfe", b"0"]);
     connection.reply();
+    connection.run("ADDJOB plain-149 first 0");
+    connection.run("GETJOB FROM plain-149");
     let mut id = String::new();
     for number in 0..150 {
         let added = connection.run(&format!("ADDJOB plain-{number:03} {{\"n\":{number}}} 0"));

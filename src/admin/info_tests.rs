@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::admin::bus_traffic::{Cut, Dropped};
+use crate::admin::info_fields;
 
 const NOW: UnixMillis = UnixMillis(1_795_314_519_500);
 const RUN_ID: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -214,4 +215,43 @@ fn no_value_holds_a_number_sign_or_a_line_end() {
 fn bytes_for_people_have_two_decimals_from_a_kilobyte_on() {
     let human = [0, 1023, 1024, 809 * 1024 + 614, 1 << 20, 1 << 30, 1 << 40, 1 << 50, u64::MAX].map(human);
     assert_eq!(human, ["0B", "1023B", "1.00K", "809.60K", "1.00M", "1.00G", "1.00T", "1.00P", "16384.00P"]);
+}
+
+/// The names of the fields of each section, in their order.
+fn fields_of(text: &str) -> Vec<(String, Vec<String>)> {
+    let mut sections: Vec<(String, Vec<String>)> = Vec::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        match line.strip_prefix("# ") {
+            Some(title) => sections.push((title.to_ascii_lowercase(), Vec::new())),
+            None => {
+                let (name, _) = line.split_once(':').expect("a field has a value");
+                sections.last_mut().expect("a field belongs to a section").1.push(name.to_owned());
+            }
+        }
+    }
+    sections
+}
+
+#[test]
+fn the_table_of_the_manual_explains_exactly_what_is_printed_in_its_order() {
+    let full = fields_of(&info(
+        |source| {
+            source.jobs = Some(JobCounts::default());
+            source.aof.state = AofState::On;
+        },
+        None,
+    ));
+    let loading = fields_of(&info(
+        |source| source.loading = Some(Loading { started: NOW, total_bytes: 1, loaded_bytes: 0 }),
+        None,
+    ));
+    assert_eq!(full.len(), info_fields::SECTIONS.len());
+    for ((section, (name, fields)), (_, while_loading)) in
+        info_fields::SECTIONS.iter().zip(&full).zip(&loading)
+    {
+        let only_then = while_loading.iter().filter(|field| !fields.contains(field));
+        let printed: Vec<&str> = fields.iter().chain(only_then).map(String::as_str).collect();
+        let explained: Vec<&str> = section.fields.iter().map(|(field, _)| *field).collect();
+        assert_eq!((section.name, explained), (name.as_str(), printed));
+    }
 }

@@ -10,6 +10,7 @@ mod client_list;
 mod command_stats;
 mod histogram;
 mod info;
+mod info_fields;
 mod latency;
 mod latency_text;
 mod metrics;
@@ -27,6 +28,7 @@ pub use info::{
     AofDetails, AofFacts, AofState, BusFacts, ClientFacts, ClusterFacts, CpuFacts, InfoSource, JobCounts,
     Loading, MemoryFacts, ServerFacts, render,
 };
+pub use info_fields::info_manual;
 pub use latency::{Latency, LatencyEvent};
 pub use metrics::{
     HttpFacts, Metric, MetricKind, MetricsSource, NodeCounts, ProcessFacts, QueueMetrics, is_fit_for_label,

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::jobs::{Counts, Jobs};
 use crate::aof::Damage;
-use crate::types::UnixMillis;
+use crate::types::{UnixMillis, counted};
 
 /// What was found in the files.
 #[derive(Debug)]
@@ -36,9 +36,9 @@ impl Report {
         for (file, size) in &self.files {
             lines.push(format!("{file}: {size} bytes"));
         }
-        lines.push(format!("{} records", self.records));
+        lines.push(counted(self.records, "record", "records"));
         if self.unknown > 0 {
-            lines.push(format!("{} records of a later version, which are skipped", self.unknown));
+            lines.push(format!("{} of a later version, skipped", counted(self.unknown, "record", "records")));
         }
         for damage in &self.damages {
             let Damage { file, at, len } = damage;
@@ -46,7 +46,7 @@ impl Report {
         }
         let untold = self.damage_count - self.damages.len() as u64;
         if untold > 0 {
-            lines.push(format!("DAMAGED: {untold} more places"));
+            lines.push(format!("DAMAGED: {}", counted(untold, "more place", "more places")));
         }
         for Damage { file, at, len } in &self.tails {
             lines.push(format!("CUT OFF: {file}: {len} bytes behind offset {at} are no record"));
@@ -61,8 +61,8 @@ impl Report {
     pub(super) fn summary(&self) -> Vec<String> {
         let totals = self.jobs.totals(self.now);
         let mut lines = vec![format!(
-            "{} jobs: {} queued, {} active, {} acknowledged; {} more are expired",
-            totals.jobs(),
+            "{}: {} queued, {} active, {} acknowledged; {} more expired",
+            counted(totals.jobs(), "job", "jobs"),
             totals.queued,
             totals.active,
             totals.acked,

@@ -75,7 +75,7 @@ pub(super) struct Options {
     repeat: Option<i64>,
 
     /// Wait so many seconds between repetitions [default: 0; between looks 1]
-    #[arg(short = 'i', value_name = "SECONDS", value_parser = seconds, requires = "pauses")]
+    #[arg(short = 'i', value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, requires = "pauses")]
     interval: Option<Duration>,
 
     /// Read the last argument from standard input

@@ -16,7 +16,7 @@ impl Engine {
         self.jobs.audit()?;
         self.wheel.audit(&self.jobs)?;
         self.nodes.audit()?;
-        let mut jobs_of: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut jobs_of: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
         let mut queued_of: BTreeMap<u32, usize> = BTreeMap::new();
         let mut bytes = 0;
         let mut in_state = [0; 4];
@@ -24,7 +24,9 @@ impl Engine {
             bytes += job.heap_bytes();
             in_state[job.state as usize] += 1;
             if job.queue != NameId::NONE {
-                *jobs_of.entry(job.queue.0).or_default() += 1;
+                let (jobs, in_flight) = jobs_of.entry(job.queue.0).or_default();
+                *jobs += 1;
+                *in_flight += u32::from(job.is_in_flight());
             }
             if job.state == JobState::Queued {
                 *queued_of.entry(job.queue.0).or_default() += 1;
@@ -37,7 +39,7 @@ impl Engine {
         if in_state != self.in_state {
             return Err(format!("jobs by state: {:?} counted, {in_state:?} exist", self.in_state));
         }
-        self.queues.audit(|name| jobs_of.get(&name.0).copied().unwrap_or(0))?;
+        self.queues.audit(|name| jobs_of.get(&name.0).copied().unwrap_or_default())?;
         for slot in 0..self.queues.slots() {
             let Some((name, queue)) = self.queues.slot(slot) else { continue };
             queue.lanes.audit(&self.jobs)?;

@@ -149,6 +149,8 @@ impl Engine {
         let (now, jitter) = (self.now, self.jitter());
         self.set_state(index, JobState::Active);
         let job = &mut self.jobs[index];
+        // It waited until now, so it was not in flight, and it is now, with a lease or without.
+        self.queues.flight_begins(job.queue);
         job.flags.insert(JobFlags::DELIVERED);
         if !job.retry.is_zero() {
             job.flags.insert(JobFlags::LEASED);

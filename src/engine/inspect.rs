@@ -69,7 +69,7 @@ impl Engine {
     }
 
     pub(super) fn queue_stat(&self, name: &[u8]) -> Reply {
-        let Some((_, queue)) = self.queues.find_queue(name) else { return Reply::NoSuchQueue };
+        let Some((id, queue)) = self.queues.find_queue(name) else { return Reply::NoSuchQueue };
         let traffic = queue.traffic.as_ref();
         let import_rate = traffic.map_or(0, |traffic| traffic.import_rate(self.now));
         let import_from = traffic.map_or(NodeSet::EMPTY, |traffic| traffic.provider_set(self.now));
@@ -86,6 +86,7 @@ impl Engine {
             jobs_out: queue.jobs_out,
             pause: queue.pause,
             oldest: self.oldest_in(queue).map_or(Millis(0), |created| self.now.since(created)),
+            in_flight: u64::from(self.queues.in_flight(id)),
         }))
     }
 }

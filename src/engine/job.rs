@@ -123,6 +123,16 @@ impl Job {
         self.flags.contains(JobFlags::LEASED) && self.requeue_at > now
     }
 
+    /// Whether a worker got the job from this node, or told this node that it works on it, and neither acknowledged it
+    /// nor lost it to another queueing since. An at-most-once job is never queued again: it stays so until it ends.
+    ///
+    /// [`Engine::mark`](super::Engine::mark) and `set_state` count these jobs per queue.
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.state == JobState::Active
+            && (self.flags.contains(JobFlags::LEASED)
+                || (self.flags.contains(JobFlags::DELIVERED) && self.retry.is_zero()))
+    }
+
     /// How long a holder waits that is not the one to act: the retry time, but not less than the shortest patience.
     pub(crate) fn patience(&self) -> Millis {
         let retry = self.retry.millis();

@@ -63,7 +63,7 @@ use crate::bus::NodesConf;
 use crate::types::{Ctime, NodeId, UnixMillis};
 use awake_wheel::AwakeWheel;
 use blocking::Waiters;
-use job::{JobIndex, NameId};
+use job::{JobFlags, JobIndex, NameId};
 use job_table::JobTable;
 use losses::Losses;
 use membership::Membership;
@@ -270,14 +270,30 @@ impl Engine {
         self.in_state = [0; 4];
     }
 
-    /// The one place where a job's state changes.
+    /// The one place where a job's state changes. A lease ends when the job is active no more.
     fn set_state(&mut self, index: JobIndex, state: JobState) {
         let job = &mut self.jobs[index];
         self.in_state[job.state as usize] -= 1;
         self.in_state[state as usize] += 1;
         let touch = if job.state == JobState::WaitReplication { Touch::New } else { Touch::Standing };
+        if job.is_in_flight() && state != JobState::Active {
+            job.flags.remove(JobFlags::LEASED);
+            self.queues.flight_ends(job.queue);
+        }
         job.state = state;
         self.touch(index, touch);
+    }
+
+    /// Changes the flags of a job that tell whether a worker has it, DELIVERED and LEASED, and the count with them.
+    fn mark(&mut self, index: JobIndex, change: impl FnOnce(&mut JobFlags)) {
+        let job = &mut self.jobs[index];
+        let before = job.is_in_flight();
+        change(&mut job.flags);
+        match (before, job.is_in_flight()) {
+            (false, true) => self.queues.flight_begins(job.queue),
+            (true, false) => self.queues.flight_ends(job.queue),
+            _ => {}
+        }
     }
 
     /// Removes a job from everything that knows it. It may be in any state.
@@ -288,6 +304,9 @@ impl Engine {
         let job = self.jobs.remove(index);
         self.in_state[job.state as usize] -= 1;
         self.memory.sub_job(job.heap_bytes());
+        if job.is_in_flight() {
+            self.queues.flight_ends(job.queue);
+        }
         if job.queue != NameId::NONE {
             self.queues.release(job.queue);
         }

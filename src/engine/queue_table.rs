@@ -64,6 +64,8 @@ struct Entry {
     name: Box<[u8]>,
     /// How many jobs refer to the name.
     jobs: u32,
+    /// How many of them are in flight. Here and not in the queue, which may go while workers have its jobs.
+    in_flight: u32,
     queue: Option<Box<Queue>>,
 }
 
@@ -80,6 +82,7 @@ pub(super) struct QueueTable {
 
 /// Bytes that a name and its queue are accounted for, beside the name itself.
 const NAME_BYTES: usize = size_of::<Option<Entry>>() + size_of::<NameId>() + 16;
+const _: () = assert!(size_of::<Option<Entry>>() == 32, "a name is looked up for every job");
 const QUEUE_BYTES: usize = size_of::<Queue>() + size_of::<(UnixMillis, NameId)>() + 16;
 
 impl QueueTable {
@@ -144,7 +147,7 @@ impl QueueTable {
         if let Some(id) = self.find(name) {
             return id;
         }
-        let entry = Entry { name: name.into(), jobs: 0, queue: None };
+        let entry = Entry { name: name.into(), jobs: 0, in_flight: 0, queue: None };
         let id = match self.free.pop() {
             Some(slot) => NameId(slot),
             None => {
@@ -172,6 +175,21 @@ impl QueueTable {
         if entry.jobs == 0 && entry.queue.is_none() {
             self.remove_name(id);
         }
+    }
+
+    /// A worker has a job of this name from now on.
+    pub(super) fn flight_begins(&mut self, id: NameId) {
+        self.entry_mut(id).in_flight += 1;
+    }
+
+    /// A job of this name that a worker had is acknowledged, gone, or to be queued again.
+    pub(super) fn flight_ends(&mut self, id: NameId) {
+        self.entry_mut(id).in_flight -= 1;
+    }
+
+    /// How many jobs of this name workers have; see `Job::is_in_flight`.
+    pub(super) fn in_flight(&self, id: NameId) -> u32 {
+        entry(&self.entries, id).in_flight
     }
 
     /// The name's queue, made if it does not exist.
@@ -276,8 +294,9 @@ impl QueueTable {
         self.entries[id.0 as usize].as_mut().expect("a name in use is in the table")
     }
 
-    /// Recounts names, queues and what is watched; `jobs_of` tells how many jobs refer to a name.
-    pub(super) fn audit(&self, jobs_of: impl Fn(NameId) -> u32) -> Result<(), String> {
+    /// Recounts names, queues and what is watched; `jobs_of` tells how many jobs refer to a name,
+    /// and how many of them are in flight.
+    pub(super) fn audit(&self, jobs_of: impl Fn(NameId) -> (u32, u32)) -> Result<(), String> {
         let (mut names, mut queues, mut bytes) = (0, 0, 0);
         for (slot, entry) in self.entries.iter().enumerate() {
             let Some(entry) = entry else { continue };
@@ -287,8 +306,10 @@ impl QueueTable {
             if self.find(&entry.name) != Some(id) {
                 return Err(format!("name {slot} is not found by its text"));
             }
-            if entry.jobs != jobs_of(id) {
-                return Err(format!("name {slot}: {} jobs counted, {} exist", entry.jobs, jobs_of(id)));
+            let counted = (entry.jobs, entry.in_flight);
+            if counted != jobs_of(id) {
+                let exist = jobs_of(id);
+                return Err(format!("name {slot}: jobs, in flight: {counted:?} counted, {exist:?} exist"));
             }
             match &entry.queue {
                 None if entry.jobs == 0 => return Err(format!("name {slot} is not used")),

@@ -135,6 +135,8 @@ pub struct QueueDetails {
     pub pause: PauseState,
     /// Time since the first job in it was created; zero without jobs.
     pub oldest: Millis,
+    /// Jobs of it that workers have; see [`QueueFacts::in_flight`].
+    pub in_flight: u64,
 }
 
 /// What is told about each of many queues, without being asked for one by one.
@@ -150,6 +152,10 @@ pub struct QueueFacts {
     pub jobs_in: u64,
     /// Jobs handed out so far.
     pub jobs_out: u64,
+    /// Jobs that workers got from this node, or asked it for more time for, and that have neither been acknowledged nor
+    /// queued again since, here or, as far as this node has heard, elsewhere. At-most-once jobs, which are never queued
+    /// again, count until they are acknowledged or expire.
+    pub in_flight: u32,
     /// When the first job in it was created, if there is one.
     pub oldest: Option<UnixMillis>,
     /// Which ways are closed.

@@ -48,7 +48,6 @@ impl Engine {
         }
         job.requeue_at =
             if job.retry.is_zero() { UnixMillis::NEVER } else { now + job.retry.millis() + jitter };
-        job.flags.remove(JobFlags::LEASED);
         let announced = job.flags.contains(JobFlags::ANNOUNCED);
         let counts = count_delivery(job, cause);
         let name = job.queue;
@@ -148,8 +147,8 @@ impl Engine {
     /// The job is somewhere else, or must wait: it is not queued here before another retry period has passed.
     pub(super) fn postpone(&mut self, index: JobIndex) {
         let (now, jitter) = (self.now, self.jitter());
+        self.mark(index, |flags| flags.remove(JobFlags::LEASED));
         let job = &mut self.jobs[index];
-        job.flags.remove(JobFlags::LEASED);
         if !job.retry.is_zero() && !job.requeue_at.is_never() {
             // A delay that is not over yet is not cut short (defect L13 of commands.md).
             job.requeue_at = (now + job.patience() + jitter).max(job.requeue_at);
@@ -245,8 +244,9 @@ impl Engine {
             // The later of the two: a delayed job keeps its delay (defect L13).
             let renewed = now + job.retry.millis() + jitter;
             job.requeue_at = if job.requeue_at.is_never() { renewed } else { renewed.max(job.requeue_at) };
-            job.flags.insert(JobFlags::LEASED);
+            self.mark(index, |flags| flags.insert(JobFlags::LEASED));
         }
+        let job = &self.jobs[index];
         let (id, holders) = (job.id, job.delivered);
         self.touch(index, Touch::Standing);
         self.warn_in_time(index);

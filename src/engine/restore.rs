@@ -117,15 +117,22 @@ impl Engine {
             ..Job::new(image.id, image.ctime, name, image.body.into_body())
         };
         match self.jobs.try_insert(job, place) {
-            Ok(index) => {
-                self.account_for(index);
-                self.restoring.set_queued(index, queued);
-            }
+            Ok(index) => self.take_in(index, queued),
             Err(again) => {
                 let (known, job) = *again;
                 self.restore_again(known, job, queued);
             }
         }
+    }
+
+    /// Takes a job that is new in the table into account. One that may be delivered once, and was, is in flight.
+    fn take_in(&mut self, index: JobIndex, queued: bool) {
+        self.account_for(index);
+        let job = &self.jobs[index];
+        if job.is_in_flight() {
+            self.queues.flight_begins(job.queue);
+        }
+        self.restoring.set_queued(index, queued);
     }
 
     /// The IDs of jobs that were added here name slots.
@@ -144,8 +151,7 @@ impl Engine {
             self.drop_restored(known);
             let place = self.place_of(job.id);
             let index = self.jobs.try_insert(job, place).expect("the job with its ID was just dropped");
-            self.account_for(index);
-            self.restoring.set_queued(index, queued);
+            self.take_in(index, queued);
         }
         self.restoring.last_queue = None;
         self.queues.release(name);
@@ -176,7 +182,7 @@ impl Engine {
         job.requeue_at = standing.requeue_at;
         job.nacks = standing.nacks;
         job.additional_deliveries = standing.additional_deliveries;
-        job.flags = JobFlags::from_wire(standing.flags);
+        self.mark(index, |flags| *flags = JobFlags::from_wire(standing.flags));
         self.restoring.set_queued(index, standing.queued);
     }
 
@@ -261,9 +267,13 @@ impl Engine {
             job.flags.insert(JobFlags::PARKED);
         } else if job.state == JobState::Active && delivered && job.requeue_at > now {
             // Its worker may still be at it.
-            job.flags.insert(JobFlags::LEASED);
+            self.mark(index, |flags| flags.insert(JobFlags::LEASED));
         }
-        if job.state == JobState::Active { self.warn_in_time(index) } else { self.wake_in_time(index) }
+        if self.jobs[index].state == JobState::Active {
+            self.warn_in_time(index)
+        } else {
+            self.wake_in_time(index)
+        }
     }
 
     /// When a job that is not queued now is to be queued, or an acknowledgement collected.

@@ -119,6 +119,40 @@ fn what_only_this_node_has_is_queued_again_and_the_rest_waits() {
     assert_eq!(counts(&restored(jobs(), Requeueing::All)), [2, 3, 0]);
 }
 
+#[test]
+fn jobs_that_workers_had_before_the_restart_are_in_flight_after_it() {
+    let over = |number, retry, requeue_at| {
+        let Record::Standing(standing) = delivered(number, retry) else { unreachable!("it makes one") };
+        Record::Standing(Standing { requeue_at, ..standing })
+    };
+    let records = vec![
+        Record::Job(job(1, 100, &[ME, OTHER])),
+        Record::Job(job(2, 100, &[ME])),
+        delivered(2, 100),
+        Record::Job(job(3, 0, &[ME])),
+        delivered(3, 0),
+        Record::Job(job(4, 100, &[ME])),
+        over(4, 100, NOW),
+        Record::Job(job(5, 0, &[ME])),
+        delivered(5, 0),
+        Record::Forgotten { id: id(5, 0) },
+        Record::Job(job(6, 0, &[ME])),
+        delivered(6, 0),
+        Record::Job(job(6, 0, &[ME])),
+        Record::Job(job(7, 100, &[ME])),
+    ];
+    let mut engine = restored(records, Requeueing::Own);
+    let in_flight = |engine: &Engine| engine.queue_facts(b"q").map(|queue| (queue.len, queue.in_flight));
+    assert_eq!(
+        in_flight(&engine),
+        Some((2, 2)),
+        "6 and 7 wait; 2 and 3 are at work, 1 is elsewhere, 4 is late"
+    );
+    assert_eq!(queued_after(&mut engine, 7_000), 4, "2 and 4 are queued again");
+    assert_eq!(in_flight(&engine), Some((4, 1)));
+    assert_eq!(engine.audit(), Ok(()));
+}
+
 /// Found by the simulated cluster: a job that had come from another node, which is then among its holders, was never
 /// queued again.
 #[test]

@@ -59,6 +59,7 @@ impl Engine {
             blocked: queue.line.len(),
             jobs_in: queue.jobs_in,
             jobs_out: queue.jobs_out,
+            in_flight: self.queues.in_flight(id),
             oldest: self.oldest_in(queue),
             pause: queue.pause,
         }

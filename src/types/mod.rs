@@ -2,6 +2,7 @@
 
 mod args;
 mod body;
+mod counted;
 mod job_id;
 mod job_image;
 pub mod limits;
@@ -10,6 +11,7 @@ mod time;
 
 pub use args::{ArgList, Args, Span};
 pub use body::{Body, BodyArg};
+pub use counted::counted;
 pub use job_id::{JobId, JobIdError};
 pub use job_image::{Form, ImageError, JobImage};
 pub use node::{NodeId, NodeIndex, NodeSet};

@@ -72,6 +72,38 @@ fn when_the_node_of_the_worker_dies_another_delivers_the_job() {
     assert_eq!(deliveries(&mut net, Millis(2_500)), 1);
 }
 
+/// How many jobs of `q` workers of each node have. A queue is there to be asked about.
+fn in_flight(net: &mut Net) -> Vec<String> {
+    let of = |net: &mut Net, place| {
+        net.say(place, "PAUSE q out");
+        let stat = net.say(place, "QSTAT q");
+        net.say(place, "PAUSE q none");
+        stat.split("in-flight :").nth(1).map(str::to_owned).unwrap_or(stat)
+    };
+    (0..net.nodes.len()).map(|place| of(net, place)).collect()
+}
+
+#[test]
+fn a_job_is_in_flight_where_its_worker_is() {
+    let mut net = Net::cluster(3);
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 3 RETRY 2");
+    assert_eq!(in_flight(&mut net), ["0", "0", "0"]);
+    assert_eq!(net.take(0, "q"), Some(job.clone()));
+    net.run(Millis(500));
+    assert_eq!(in_flight(&mut net), ["1", "0", "0"]);
+    // The worker's node is gone, or it goes to another one at least.
+    net.say(1, &format!("WORKING {job}"));
+    net.run(Millis(500));
+    assert_eq!(in_flight(&mut net), ["0", "1", "0"]);
+    net.run(Millis(10_000));
+    assert_eq!(in_flight(&mut net), ["0", "0", "0"], "{:?}", net.states(&job));
+    let at = (0..3).find(|place| net.take(*place, "q").is_some()).expect("it was queued again");
+    assert_eq!(in_flight(&mut net)[at], "1");
+    assert_eq!(net.say((at + 1) % 3, &format!("ACKJOB {job}")), ":1");
+    net.run(Millis(5_000));
+    assert_eq!((net.jobs(), in_flight(&mut net)), (0, vec!["0".to_owned(); 3]));
+}
+
 #[test]
 fn a_nacked_job_is_delivered_again_at_once_and_counted_everywhere() {
     let mut net = Net::cluster(3);

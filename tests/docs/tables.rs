@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use disque::admin;
 use disque::command::{self, COMMANDS, CommandTable, Group};
 use disque::config;
 use disque::resp::Value;
 
 use crate::pages::{self, Piece};
+use crate::support::Server;
 
 #[test]
 fn the_commands_of_the_readme_are_those_of_the_table() {
@@ -42,6 +44,24 @@ fn the_manual_says_of_every_command_what_the_table_says() {
 #[test]
 fn the_manual_explains_every_parameter() {
     pages::expect_part("docs/manual/configuration.md", "parameters", &config::manual());
+}
+
+#[test]
+fn the_manual_explains_every_field_of_info() {
+    const PAGE: &str = "docs/manual/info.md";
+    let wanted = admin::info_manual();
+    pages::expect_part(PAGE, "fields", &wanted);
+    let server = Server::start(&["--appendonly", "yes"]);
+    let mut connection = server.connect();
+    connection.run("ADDJOB q body 0");
+    let Value::Bulk(text) = connection.run("INFO all") else { panic!("INFO is a text") };
+    let text = String::from_utf8(text).expect("INFO is text");
+    let fields: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once(':')?.0)).collect();
+    assert!(fields.len() > 90, "{text}");
+    for field in fields {
+        let is_explained = field.starts_with("cmdstat_") || wanted.contains(&format!("\n| `{field}` | "));
+        assert!(is_explained, "{PAGE}: {field} is missing");
+    }
 }
 
 #[test]

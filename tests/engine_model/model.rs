@@ -36,7 +36,7 @@ pub enum Answer {
     /// Time to live, creation time, delay, retry, next awake; next requeue; and the row.
     Job(JobState, [u64; 5], Option<u64>, Row),
     /// Length, age, idle time, waiting clients, jobs in, jobs out, pause.
-    Queue([u64; 6], PauseState),
+    Queue([u64; 7], PauseState),
     Jobset(Vec<JobId>),
     Queueset(Vec<Vec<u8>>),
     Pause(PauseState),
@@ -59,6 +59,8 @@ pub struct Job {
     retry: u64,
     state: JobState,
     delivered: bool,
+    /// A worker has it.
+    in_flight: bool,
     queued_before: bool,
     nacks: u16,
     additional: u16,
@@ -146,6 +148,7 @@ impl Model {
             match job.requeue {
                 Some(due) if due <= now && job.state == JobState::Active => {
                     if paused && job.retry > 0 {
+                        job.in_flight = false;
                         job.requeue = Some(now + job.retry);
                     } else {
                         self.enqueue(at, false);
@@ -319,6 +322,7 @@ impl Model {
             retry,
             state: JobState::Active,
             delivered: false,
+            in_flight: false,
             queued_before: false,
             nacks: 0,
             additional: 0,
@@ -336,6 +340,7 @@ impl Model {
             return false;
         }
         job.state = JobState::Queued;
+        job.in_flight = false;
         job.requeue = (job.retry > 0).then_some(now + job.retry);
         job.nacks += u16::from(nack);
         job.additional += u16::from(!nack && job.queued_before);
@@ -352,6 +357,7 @@ impl Model {
         let job = &mut self.jobs[at];
         job.state = JobState::Active;
         job.delivered = true;
+        job.in_flight = true;
         job.requeue = (job.retry > 0).then_some(now + job.retry);
         let queue = job.queue.clone();
         let queue = self.open(&queue);
@@ -416,6 +422,7 @@ impl Model {
         }
         job.state = JobState::Active;
         if job.retry > 0 {
+            job.in_flight = true;
             job.requeue = job.requeue.max(Some(now + job.retry));
         }
         Answer::Int(job.retry.div_ceil(1000) as i64)
@@ -446,7 +453,9 @@ impl Model {
         let counts = [blocked.count() as u64, queue.jobs_in, queue.jobs_out];
         let [age, idle] = ages;
         let [blocked, jobs_in, jobs_out] = counts;
-        Answer::Queue([self.len(name) as u64, age, idle, blocked, jobs_in, jobs_out], queue.pause)
+        let in_flight = self.jobs.iter().filter(|job| job.in_flight && job.queue == name).count() as u64;
+        let counts = [self.len(name) as u64, age, idle, blocked, jobs_in, jobs_out, in_flight];
+        Answer::Queue(counts, queue.pause)
     }
 
     fn pause(&mut self, name: &[u8], change: Option<PauseState>) -> Answer {

@@ -1,18 +1,24 @@
 // Drives a headless Chromium over its debugging protocol, with nothing but Node (20 with --experimental-websocket, or newer).
 
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const PATIENCE = 20000 // milliseconds; only what fails waits so long
+const GRACE = 3000 // milliseconds in which the browser may end by itself
 
 /** Starts the browser at `program`. */
 export async function start(program) {
   const profile = mkdtempSync(join(tmpdir(), 'disque-browser-'))
   const flags = ['--headless=new', '--remote-debugging-port=0', `--user-data-dir=${profile}`, '--no-first-run',
     '--disable-gpu', '--no-sandbox', '--hide-scrollbars', '--disable-extensions', '--force-color-profile=srgb', 'about:blank']
-  const child = spawn(program, flags, { stdio: ['ignore', 'ignore', 'pipe'] })
+  // A process group of its own: its children (renderers, network service) can outlive it, and write into the profile.
+  const child = spawn(program, flags, { stdio: ['ignore', 'ignore', 'pipe'], detached: true })
+  // Whoever leaves without `stop`, by an exception or a signal, leaves no browser behind.
+  process.on('exit', () => endGroup(child.pid))
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1))
   const address = await new Promise((resolve, reject) => {
     let said = ''
     child.stderr.on('data', (data) => {
@@ -71,16 +77,37 @@ class Browser {
     return tab
   }
 
+  /** Ends the browser with all its children and removes its profile. */
   async stop() {
-    const ended = new Promise((resolve) => this.#child.on('exit', resolve))
+    const exited = this.#child.exitCode !== null || this.#child.signalCode !== null
+    const ended = exited ? Promise.resolve() : new Promise((resolve) => this.#child.once('exit', resolve))
+    this.send('Browser.close').catch(() => {})
+    await Promise.race([ended, pause(GRACE)])
     this.#socket.close()
-    this.#child.kill('SIGTERM')
-    const hard = setTimeout(() => this.#child.kill('SIGKILL'), 3000)
+    endGroup(this.#child.pid)
     await ended
-    clearTimeout(hard)
-    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+    const end = Date.now() + GRACE
+    while (endGroup(this.#child.pid) && Date.now() < end) await pause(20)
+    try {
+      await rm(this.#profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
+    } catch (error) {
+      // Says nothing about the page; the folder is one of the system's temporary ones.
+      console.error(`cannot remove the browser's profile: ${error.message}`)
+    }
   }
 }
+
+/** Kills who is left of a process group; false if nobody was. */
+function endGroup(group) {
+  try {
+    return process.kill(-group, 'SIGKILL')
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error
+    return false
+  }
+}
+
+function pause(milliseconds) { return new Promise((resolve) => setTimeout(resolve, milliseconds)) }
 
 class Tab {
   #browser; #session

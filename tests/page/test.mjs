@@ -58,6 +58,15 @@ await test('the policy keeps injected scripts and styles from working', async ()
   await assert.rejects(tab.value('fetch("https://example.com/")'))
 })
 
+await test('jobs that a worker has are shown, and sorted by', async () => {
+  const tab = await browser.tab()
+  await tab.open(url)
+  await tab.value('document.querySelector("[data-sort=in_flight]").click()')
+  await tab.until('document.querySelector("#queues tbody tr").cells[0].innerText === "plain-149"')
+  assert.equal(await tab.value('document.querySelector("#queues tbody tr").cells[2].innerText'), '1')
+  assert.equal(await tab.value('document.querySelector("#queues tbody tr:nth-child(2)").cells[2].innerText'), '0')
+})
+
 await test('all of it works by keys: find, choose, look, close', async () => {
   const tab = await browser.tab()
   await tab.open(url)

@@ -105,6 +105,7 @@ fn metrics_tell_every_family_of_the_table_and_count_jobs() {
         |line: &str| assert!(answer.body.lines().any(|found| found == line), "{line} in\n{}", answer.body);
     has("disque_jobs{state=\"queued\"} 2");
     has("disque_queue_jobs{queue=\"mail\"} 2");
+    has("disque_queue_jobs_in_flight{queue=\"mail\"} 1");
     has("disque_queue_jobs_in_total{queue=\"mail\"} 3");
     has("disque_queue_jobs_out_total{queue=\"mail\"} 1");
     has("disque_command_calls_total{command=\"addjob\"} 3");

@@ -43,19 +43,25 @@ class Server {
     return server
   }
 
-  /** Runs commands, given as lists of words, and waits until there is a reply for each; replies are not looked at. */
+  /** Runs commands, given as lists of words, and waits until there is a reply for each; returns the replies as text. */
   async run(...commands) {
     const socket = createConnection(this.port, '127.0.0.1')
     const wire = commands.map((words) => `*${words.length}\r\n` + words.map((word) => `$${Buffer.byteLength(String(word))}\r\n${word}\r\n`).join(''))
     socket.end(wire.join(''))
-    for await (const data of socket) void data
+    let replies = ''
+    for await (const data of socket) replies += data
+    return replies
   }
 }
 
-/** Adds and takes jobs, ten times a second, until it is stopped. Every queue has its own tide. */
+/** For so many rounds a worker works on a job. */
+const WORK = 8
+
+/** Adds, takes and acknowledges jobs, ten times a second, until it is stopped. Every queue has its own tide. */
 function load(nodes, queues) {
   let time = 0
   let on = true
+  const taken = [] // IDs of jobs, those of each GETJOB together
   const running = (async () => {
     while (on) {
       time += 1
@@ -65,7 +71,10 @@ function load(nodes, queues) {
         const take = Math.round(out)
         const node = nodes[0]
         if (add.length > 0) await node.run(...add)
-        if (take > 0) await node.run(['GETJOB', 'NOHANG', 'COUNT', take, 'FROM', name])
+        const got = take > 0 ? await node.run(['GETJOB', 'NOHANG', 'COUNT', take, 'FROM', name]) : ''
+        taken.push(got.match(/D-[0-9a-f]{8}-[^-]{24}-[0-9a-f]{4}/g) ?? [])
+        const done = taken.length > WORK * queues.length ? taken.shift() : []
+        if (done.length > 0) await node.run(['ACKJOB', ...done])
       }
       await pause(50)
     }

@@ -11,6 +11,8 @@ pub struct QueueMetrics<'a> {
     pub name: &'a str,
     /// Jobs in it.
     pub jobs: u64,
+    /// Jobs of it that workers have and have not acknowledged.
+    pub in_flight: u64,
     /// Jobs queued so far.
     pub jobs_in: u64,
     /// Jobs handed out so far.
@@ -29,6 +31,7 @@ impl QueueMetrics<'_> {
     /// Counts another queue in.
     pub fn add(&mut self, other: &QueueMetrics<'_>) {
         self.jobs += other.jobs;
+        self.in_flight += other.in_flight;
         self.jobs_in += other.jobs_in;
         self.jobs_out += other.jobs_out;
         self.waiting += other.waiting;
@@ -51,10 +54,14 @@ pub(super) struct Family {
     pub(super) samples: fn(&QueueMetrics<'_>, (&str, &str), &mut Samples<'_>),
 }
 
-pub(super) const FAMILIES: [Family; 6] = [
+pub(super) const FAMILIES: [Family; 7] = [
     family!(Gauge "disque_queue_jobs" ["queue,rest"]
         "Jobs that wait in the queue on this node. Queues beyond http-metrics-queues are summed under rest=yes.",
         |queue, label, out| out.labelled(&[label], queue.jobs)),
+    family!(Gauge "disque_queue_jobs_in_flight" ["queue,rest"]
+        "Jobs of the queue that workers got from this node and neither acknowledged nor gave back; \
+         not told while the queue is forgotten for being idle.",
+        |queue, label, out| out.labelled(&[label], queue.in_flight)),
     family!(Counter "disque_queue_jobs_in_total" ["queue,rest"]
         "Jobs that were put into the queue on this node, again ones included; anew when the queue was idle for long.",
         |queue, label, out| out.labelled(&[label], queue.jobs_in)),

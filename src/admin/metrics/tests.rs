@@ -40,7 +40,13 @@ fn answer() -> String {
         max_fds: Some(3),
         started_ms: 4000,
     };
-    let queue = QueueMetrics { name: "a\"b\\c\nd", jobs: 7, oldest: Millis(1500), ..QueueMetrics::default() };
+    let queue = QueueMetrics {
+        name: "a\"b\\c\nd",
+        jobs: 7,
+        in_flight: 3,
+        oldest: Millis(1500),
+        ..QueueMetrics::default()
+    };
     node_metrics(&source)
         + &process_metrics(&process)
         + &queue_metrics(&[queue], Some(&QueueMetrics::default()))
@@ -102,6 +108,7 @@ fn labels_are_escaped_and_histograms_cumulate() {
     for line in [
         "disque_queue_jobs{queue=\"a\\\"b\\\\c\\nd\"} 7",
         "disque_queue_oldest_job_age_seconds{queue=\"a\\\"b\\\\c\\nd\"} 1.5",
+        "disque_queue_jobs_in_flight{queue=\"a\\\"b\\\\c\\nd\"} 3",
         "disque_queue_paused{rest=\"yes\",direction=\"out\"} 0",
         "disque_loop_turn_seconds_bucket{le=\"0.000032\"} 1",
         "disque_loop_turn_seconds_bucket{le=\"0.000064\"} 2",

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::node::{self, Node};
 use super::progress::{Look, wait};
 use super::{Cluster, Exit, Fault};
+use crate::types::counted;
 
 /// Makes one cluster of nodes that are alone. Repeating it after a failure goes on where it was.
 pub(super) fn create(cluster: &Cluster, words: &[String]) -> Result<Exit, Fault> {
@@ -20,7 +21,7 @@ pub(super) fn create(cluster: &Cluster, words: &[String]) -> Result<Exit, Fault>
     let (first, rest) = nodes.split_first_mut().expect("there are two at least");
     rest.iter().try_for_each(|other| first.meet(other))?;
     agree(cluster, &mut nodes, &ids)?;
-    writeln!(io::stdout(), "A cluster of {} nodes.", ids.len())?;
+    writeln!(io::stdout(), "A cluster of {}.", counted(ids.len(), "node", "nodes"))?;
     Ok(Exit::Success)
 }
 
@@ -37,9 +38,9 @@ pub(super) fn add(cluster: &Cluster, new: &String, existing: &String) -> Result<
     }
     nodes[0].meet(&new)?;
     nodes.push(new);
-    let size = nodes.len() + missing.len();
+    let size = counted(nodes.len() + missing.len(), "node", "nodes");
     agree_on_the_last(cluster, &mut nodes)?;
-    writeln!(io::stdout(), "{} belongs to a cluster of {size} nodes now.", nodes[nodes.len() - 1].name())?;
+    writeln!(io::stdout(), "{} belongs to a cluster of {size} now.", nodes[nodes.len() - 1].name())?;
     Ok(Exit::Success)
 }
 
@@ -91,6 +92,10 @@ fn agree_on_the_last(cluster: &Cluster, nodes: &mut [Node]) -> Result<(), Fault>
 fn done_or_waiting(nodes: usize, missing: usize) -> Look {
     match missing {
         0 => Look::Done,
-        missing => Look::Waiting(format!("{} of {nodes} nodes know all others", nodes - missing)),
+        missing => Look::Waiting(format!(
+            "{} of {} know all others",
+            nodes - missing,
+            counted(nodes, "node", "nodes")
+        )),
     }
 }

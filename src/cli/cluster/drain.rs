@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::node::{self, Node, short};
 use super::progress::{Look, wait};
 use super::{Cluster, Exit, Fault};
+use crate::types::counted;
 
 /// A node ID is 40 hexadecimal digits.
 const ID_LEN: usize = 40;
@@ -54,11 +55,13 @@ pub(super) fn remove(cluster: &Cluster, which: &str) -> Result<Exit, Fault> {
         Some(mut gone) => {
             empty(cluster, &mut gone)?;
             forget(cluster, &mut nodes, &id)?;
-            writeln!(io::stdout(), "{} is forgotten by {} nodes. Stop it now.", gone.name(), nodes.len())?;
+            let others = counted(nodes.len(), "node", "nodes");
+            writeln!(io::stdout(), "{} is forgotten by {others}. Stop it now.", gone.name())?;
         }
         None => {
             forget(cluster, &mut nodes, &id)?;
-            writeln!(io::stdout(), "{} was down; {} nodes forgot it.", short(&id), nodes.len())?;
+            let others = counted(nodes.len(), "node", "nodes");
+            writeln!(io::stdout(), "{} was down; {others} forgot it.", short(&id))?;
         }
     }
     Ok(Exit::Success)
@@ -70,7 +73,10 @@ fn empty(cluster: &Cluster, node: &mut Node) -> Result<(), Fault> {
         node.look()?;
         Ok(match node.number("registered_jobs") {
             0 => Look::Done,
-            jobs => Look::Waiting(format!("{} is leaving and holds {jobs} jobs", node.address())),
+            jobs => {
+                let jobs = counted(jobs, "job", "jobs");
+                Look::Waiting(format!("{} is leaving and holds {jobs}", node.address()))
+            }
         })
     })
 }
@@ -89,7 +95,10 @@ fn forget(cluster: &Cluster, nodes: &mut [Node], id: &str) -> Result<(), Fault> 
         }
         Ok(match knowing {
             0 => Look::Done,
-            knowing => Look::Waiting(format!("{knowing} of {} nodes knew it and were told", nodes.len())),
+            knowing => {
+                let all = counted(nodes.len(), "node", "nodes");
+                Look::Waiting(format!("{knowing} of {all} knew it and had to be told"))
+            }
         })
     })
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::node::{self, Member, Node, short};
 use super::{Cluster, Exit, Fault};
+use crate::types::counted;
 
 /// Clocks that differ by more put the jobs of a queue in a wrong order, and end lives early.
 const CLOCKS_APART_MAX_MS: i64 = 1000;
@@ -36,19 +37,26 @@ pub(super) fn check(cluster: &Cluster, address: Option<&String>) -> Result<Exit,
         if node.own().is_some_and(|own| own.has("leaving")) {
             writeln!(
                 stdout,
-                "Note: {} is leaving and holds {} jobs",
+                "Note: {} is leaving and holds {}",
                 node.name(),
-                node.number("registered_jobs")
+                counted(node.number("registered_jobs"), "job", "jobs")
             )?;
         }
     }
     faults.iter().try_for_each(|fault| writeln!(stdout, "Wrong: {fault}"))?;
     if faults.is_empty() {
-        let nodes = nodes.len();
-        writeln!(stdout, "All is well: {nodes} nodes that know each other, all links up, clocks together.")?;
+        match nodes.len() {
+            1 => writeln!(stdout, "All is well: the node is alone.")?,
+            nodes => writeln!(
+                stdout,
+                "All is well: {nodes} nodes that know each other, all links up, clocks together."
+            )?,
+        }
         return Ok(Exit::Success);
     }
-    writeln!(stdout, "{} faults found at {} nodes.", faults.len(), nodes.len() + missing.len())?;
+    let faults = counted(faults.len(), "fault", "faults");
+    let nodes = counted(nodes.len() + missing.len(), "node", "nodes");
+    writeln!(stdout, "{faults} found at {nodes}.")?;
     Ok(Exit::Refused)
 }
 
@@ -118,6 +126,6 @@ fn versions(nodes: &[Node]) -> Option<String> {
         *versions.entry(node.field("disque_version").unwrap_or("unknown")).or_default() += 1;
     }
     let shown: Vec<_> =
-        versions.iter().map(|(version, nodes)| format!("{version} ({nodes} nodes)")).collect();
+        versions.iter().map(|(version, n)| format!("{version} ({})", counted(*n, "node", "nodes"))).collect();
     (shown.len() > 1).then(|| format!("several versions: {}; finish the upgrade", shown.join(", ")))
 }

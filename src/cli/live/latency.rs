@@ -10,6 +10,7 @@ use super::pace::Pace;
 use crate::cli::Exit;
 use crate::cli::cluster::Fault;
 use crate::client::session::{Session, Target};
+use crate::types::counted;
 
 /// Between two PINGs.
 const PERIOD: Duration = Duration::from_millis(10);
@@ -64,8 +65,8 @@ fn report(all: &Histogram<u64>, live: bool, as_json: bool) -> io::Result<()> {
         return stdout.flush();
     }
     let line = format!(
-        "{} pings: min {}, mean {}, median {}, 99 % {}, 99.9 % {}, max {}",
-        all.len(),
+        "{}: min {}, mean {}, median {}, 99 % {}, 99.9 % {}, max {}",
+        counted(all.len(), "ping", "pings"),
         shown(all.min()),
         shown(all.mean() as u64),
         shown(at(0.5)),

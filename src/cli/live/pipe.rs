@@ -11,6 +11,7 @@ use crate::cli::cluster::Fault;
 use crate::client::connection::{Lost, Writer};
 use crate::client::session::{Session, Target};
 use crate::resp::{Reply, encode_request};
+use crate::types::counted;
 
 /// How much is read from standard input at a time.
 const PIECE: usize = 64 * 1024;
@@ -77,9 +78,8 @@ pub(super) fn run(target: Target, patience: Option<Duration>) -> Result<Exit, Fa
     }
     progress.end(&counts, &sent)?;
     sender.join().expect("the sender does not panic")?;
-    let Counts { replies, errors } = counts;
-    println!("{replies} replies, {errors} errors, {:.1} s", begin.elapsed().as_secs_f64());
-    Ok(if errors == 0 { Exit::Success } else { Exit::Refused })
+    println!("{}, {:.1} s", counts.shown(), begin.elapsed().as_secs_f64());
+    Ok(if counts.errors == 0 { Exit::Success } else { Exit::Refused })
 }
 
 /// Sends standard input as it comes, and the mark behind it. A connection that breaks is noticed where replies are read.
@@ -104,6 +104,11 @@ fn send_all(mut writer: Writer, sent: &Sent, last: &[u8]) -> io::Result<()> {
 }
 
 impl Counts {
+    fn shown(&self) -> String {
+        let (replies, errors) = (self.replies, self.errors);
+        format!("{}, {}", counted(replies, "reply", "replies"), counted(errors, "error", "errors"))
+    }
+
     fn take(&mut self, reply: &Reply) {
         self.replies += 1;
         if let Reply::Error(text) = reply {
@@ -139,9 +144,9 @@ impl Progress {
     fn line(&self, counts: &Counts, sent: &Sent) -> io::Result<()> {
         let megabytes = sent.bytes.load(Ordering::SeqCst) as f64 / 1e6;
         let speed = counts.replies as f64 / self.begin.elapsed().as_secs_f64().max(0.001);
-        let Counts { replies, errors } = counts;
+        let counts = counts.shown();
         let mut stderr = io::stderr().lock();
-        write!(stderr, "\r\x1b[K{megabytes:.1} MB sent, {replies} replies, {errors} errors, {speed:.0}/s")?;
+        write!(stderr, "\r\x1b[K{megabytes:.1} MB sent, {counts}, {speed:.0}/s")?;
         stderr.flush()
     }
 

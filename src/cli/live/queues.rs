@@ -14,6 +14,8 @@ pub(super) struct Queue {
     pub(super) jobs_out: u64,
     /// Clients that wait for a job.
     pub(super) waiting: u64,
+    /// Jobs that workers have; servers of old do not say.
+    pub(super) in_flight: Option<u64>,
     /// Seconds since the first job was created; servers of old do not say.
     pub(super) oldest: Option<u64>,
     pub(super) pause: String,
@@ -36,6 +38,7 @@ impl Queue {
                 b"jobs-out" => queue.jobs_out = number,
                 b"blocked" => queue.waiting = number,
                 b"oldest" => queue.oldest = Some(number),
+                b"in-flight" => queue.in_flight = Some(number),
                 b"pause" => queue.pause = String::from_utf8_lossy(value.bytes()?).into_owned(),
                 _ => {}
             }
@@ -48,6 +51,8 @@ impl Queue {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Total {
     pub(super) jobs: u64,
+    /// On the nodes that say it, if any does.
+    pub(super) in_flight: Option<u64>,
     /// Per second; `None` until there were two looks.
     pub(super) into: Option<f64>,
     pub(super) out: Option<f64>,
@@ -86,6 +91,9 @@ pub(super) fn totals(places: &[Place]) -> BTreeMap<Vec<u8>, Total> {
 impl Total {
     fn add(&mut self, queue: &Queue) {
         self.jobs += queue.jobs;
+        if let Some(in_flight) = queue.in_flight {
+            *self.in_flight.get_or_insert(0) += in_flight;
+        }
         self.waiting += queue.waiting;
         self.oldest = self.oldest.max(queue.oldest);
         self.nodes += 1;
@@ -110,9 +118,19 @@ mod tests {
     #[test]
     fn queues_are_summed_over_nodes() {
         let mut total = Total::default();
-        total.add(&Queue { jobs: 2, oldest: Some(7), pause: "none".into(), ..Queue::default() });
-        total.add(&Queue { jobs: 3, waiting: 1, oldest: Some(4), pause: "in".into(), ..Queue::default() });
-        let Total { jobs, waiting, oldest, nodes, paused, .. } = total;
-        assert_eq!((jobs, waiting, oldest, nodes, paused), (5, 1, Some(7), 2, 1));
+        let open = Queue { pause: "none".into(), ..Queue::default() };
+        total.add(&open);
+        assert_eq!(total.in_flight, None, "a server of old does not say");
+        total.add(&Queue { jobs: 2, in_flight: Some(3), oldest: Some(7), ..open.clone() });
+        total.add(&Queue {
+            jobs: 3,
+            in_flight: Some(4),
+            waiting: 1,
+            oldest: Some(4),
+            pause: "in".into(),
+            ..open
+        });
+        let Total { jobs, in_flight, waiting, oldest, nodes, paused, .. } = total;
+        assert_eq!((jobs, in_flight, waiting, oldest, nodes, paused), (5, Some(7), 1, Some(7), 3, 1));
     }
 }

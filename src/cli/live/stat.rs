@@ -11,13 +11,15 @@ use crate::cli::Exit;
 use crate::cli::cluster::{Cluster, Fault};
 use crate::cli::columns::columns;
 use crate::cli::format::{json_text, shown_name};
+use crate::types::counted;
 
 /// How many queues the table shows; JSON has all.
 const QUEUES_SHOWN: usize = 15;
 
 const NODE_HEADER: [&str; 9] =
     ["node", "state", "jobs", "queued", "memory", "clients", "waiting", "commands/s", "links"];
-const QUEUE_HEADER: [&str; 8] = ["queue", "paused", "jobs", "in/s", "out/s", "oldest", "waiting", "nodes"];
+const QUEUE_HEADER: [&str; 9] =
+    ["queue", "paused", "jobs", "in-flight", "in/s", "out/s", "oldest", "waiting", "nodes"];
 
 pub(super) fn run(cluster: Cluster, pace: &mut Pace, as_json: bool) -> Result<Exit, Fault> {
     let mut view = View::open(cluster, Asked::Queues)?;
@@ -44,7 +46,7 @@ fn tables(view: &View, clear: bool) -> String {
     rows.truncate(QUEUES_SHOWN);
     lines.extend(columns(&QUEUE_HEADER, 2, rows.into_iter().map(queue_row).collect()));
     if count > QUEUES_SHOWN {
-        lines.push(format!("... and {} more queues", count - QUEUES_SHOWN));
+        lines.push(format!("... and {}", counted(count - QUEUES_SHOWN, "more queue", "more queues")));
     }
     for place in
         view.places.iter().filter(|place| place.number("registered_queues") > Some(MOST_QUEUES as u64))
@@ -88,12 +90,18 @@ fn queue_row((name, total): (&Vec<u8>, &Total)) -> Vec<String> {
         shown_name(name),
         if total.paused == 0 { "-".to_string() } else { format!("{}/{}", total.paused, total.nodes) },
         total.jobs.to_string(),
+        number(total.in_flight),
         rate(total.into),
         rate(total.out),
         total.oldest.filter(|_| total.jobs > 0).map_or("-".to_string(), span),
         total.waiting.to_string(),
         total.nodes.to_string(),
     ]
+}
+
+/// A number that not every server tells.
+pub(super) fn number(number: Option<u64>) -> String {
+    number.map_or("-".to_string(), |number| number.to_string())
 }
 
 /// A number per second, with a digit behind the point where that says something.
@@ -140,6 +148,7 @@ pub(super) fn queue_object(name: &[u8], total: &Total) -> Value {
     json!({
         "queue": json_text(name),
         "jobs": total.jobs,
+        "jobs_in_flight": total.in_flight,
         "in_per_second": total.into,
         "out_per_second": total.out,
         "oldest_seconds": total.oldest.filter(|_| total.jobs > 0),

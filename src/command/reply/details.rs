@@ -42,7 +42,7 @@ fn job_fields(job: &JobDetails) -> [(&'static str, Value); 14] {
     ]
 }
 
-/// QSTAT: the 10 pairs of RC1, and `oldest`.
+/// QSTAT: the 10 pairs of RC1, `oldest` and `in-flight`.
 pub(super) fn queue(queue: &QueueDetails) -> Value {
     let fields = [
         ("name", bulk(&queue.name)),
@@ -56,6 +56,7 @@ pub(super) fn queue(queue: &QueueDetails) -> Value {
         ("jobs-out", count(queue.jobs_out)),
         ("pause", bulk(queue.pause.word().as_bytes())),
         ("oldest", count(queue.oldest.0 / 1000)),
+        ("in-flight", count(queue.in_flight)),
     ];
     Value::Array(fields.into_iter().flat_map(|(name, value)| [bulk(name.as_bytes()), value]).collect())
 }

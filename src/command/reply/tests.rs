@@ -218,9 +218,11 @@ fn qstat_is_a_list_in_the_published_order_with_ours_behind_it() {
         jobs_out: 0,
         pause: PauseState::NONE,
         oldest: Millis(0),
+        in_flight: 0,
     };
-    let observed = "*22|$4|name|$1|q|$3|len|:0|$3|age|:0|$4|idle|:0|$7|blocked|:0|$11|import-from|*0|\
-                    $11|import-rate|:0|$7|jobs-in|:0|$8|jobs-out|:0|$5|pause|$4|none|$6|oldest|:0|";
+    let observed = "*24|$4|name|$1|q|$3|len|:0|$3|age|:0|$4|idle|:0|$7|blocked|:0|$11|import-from|*0|\
+                    $11|import-rate|:0|$7|jobs-in|:0|$8|jobs-out|:0|$5|pause|$4|none|$6|oldest|:0|\
+                    $9|in-flight|:0|";
     check(&Reply::Queue(Box::new(fresh.clone())), &Effects::new(), observed);
     let busy = QueueDetails {
         len: 2,
@@ -233,11 +235,13 @@ fn qstat_is_a_list_in_the_published_order_with_ours_behind_it() {
         jobs_out: u64::MAX,
         pause: PauseState { input: true, output: true },
         oldest: Millis(7999),
+        in_flight: 9,
         ..fresh
     };
     let expected = format!(
-        "*22|$4|name|$1|q|$3|len|:2|$3|age|:5|$4|idle|:3|$7|blocked|:4|$11|import-from|*1|$40|{}|\
-         $11|import-rate|:5|$7|jobs-in|:6|$8|jobs-out|:9223372036854775807|$5|pause|$3|all|$6|oldest|:7|",
+        "*24|$4|name|$1|q|$3|len|:2|$3|age|:5|$4|idle|:3|$7|blocked|:4|$11|import-from|*1|$40|{}|\
+         $11|import-rate|:5|$7|jobs-in|:6|$8|jobs-out|:9223372036854775807|$5|pause|$3|all|$6|oldest|:7|\
+         $9|in-flight|:9|",
         "01".repeat(20)
     );
     check(&Reply::Queue(Box::new(busy)), &Effects::new(), &expected);

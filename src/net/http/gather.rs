@@ -148,6 +148,7 @@ fn queue_metrics<'a>(queue: &QueueFacts, name: &'a str, now: UnixMillis) -> Queu
     QueueMetrics {
         name,
         jobs: queue.len,
+        in_flight: u64::from(queue.in_flight),
         jobs_in: queue.jobs_in,
         jobs_out: queue.jobs_out,
         waiting: u64::from(queue.blocked),
@@ -239,6 +240,7 @@ mod tests {
         QueueFacts {
             name: name.into(),
             len: 1,
+            in_flight: 3,
             blocked: 2,
             jobs_in,
             jobs_out: 0,
@@ -262,6 +264,7 @@ mod tests {
         ];
         assert_eq!(jobs(&text), expected);
         assert!(text.contains("disque_queue_oldest_job_age_seconds{rest=\"yes\"} 2.5\n"));
+        assert!(text.contains("disque_queue_jobs_in_flight{rest=\"yes\"} 6\n"));
         assert_eq!(jobs(&queue_text(&queues[..3], UnixMillis(0), 3)).len(), 3, "no rest");
         assert_eq!(jobs(&queue_text(&queues, UnixMillis(0), 0)), ["disque_queue_jobs{rest=\"yes\"} 4"]);
     }

@@ -74,6 +74,7 @@ fn queue(queue: &QueueFacts, now: UnixMillis) -> Value {
     json!({
         "name": bytes(&queue.name),
         "jobs": queue.len,
+        "in_flight": queue.in_flight,
         "in": queue.jobs_in,
         "out": queue.jobs_out,
         "waiting": queue.blocked,

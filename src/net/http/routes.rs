@@ -150,6 +150,7 @@ fn queues(request: &Request, shared: &Shared) -> Result<Response, Response> {
 fn order(sort: &[u8], a: &QueueFacts, b: &QueueFacts) -> std::cmp::Ordering {
     match sort {
         b"jobs" => b.len.cmp(&a.len),
+        b"in_flight" => b.in_flight.cmp(&a.in_flight),
         b"in" => b.jobs_in.cmp(&a.jobs_in),
         b"out" => b.jobs_out.cmp(&a.jobs_out),
         b"waiting" => b.blocked.cmp(&a.blocked),

@@ -1,9 +1,10 @@
 //! What was seen at one look, ready to be sorted and shown.
 
 use super::super::queues::{Total, totals};
-use super::super::stat::{rate, span, state};
+use super::super::stat::{number, rate, span, state};
 use super::super::view::{Place, View};
 use crate::cli::format::shown_name;
+use crate::types::counted;
 
 /// A cluster at some moment.
 #[derive(Clone, Debug, Default)]
@@ -76,11 +77,16 @@ pub(super) fn queue_cells(row: &QueueRow) -> Vec<String> {
     vec![
         row.name.clone(),
         total.jobs.to_string(),
+        number(total.in_flight),
         rate(total.into),
         rate(total.out),
         total.oldest.filter(|_| total.jobs > 0).map_or("-".to_string(), span),
         total.waiting.to_string(),
         total.nodes.to_string(),
-        if total.paused == 0 { String::new() } else { format!("on {} nodes", total.paused) },
+        if total.paused == 0 {
+            String::new()
+        } else {
+            format!("on {}", counted(total.paused, "node", "nodes"))
+        },
     ]
 }

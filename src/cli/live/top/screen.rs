@@ -11,6 +11,7 @@ use ratatui::widgets::{Cell, Paragraph, Row, Table};
 
 use super::super::stat::rate;
 use super::picture::{NODE_HEADER, Picture, QueueRow, queue_cells};
+use crate::types::counted;
 
 /// What queues can be sorted by; each is a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,14 +19,17 @@ enum Sort {
     Name,
     #[default]
     Jobs,
+    InFlight,
     In,
     Out,
     Oldest,
     Waiting,
 }
 
-const SORTS: [Sort; 6] = [Sort::Name, Sort::Jobs, Sort::In, Sort::Out, Sort::Oldest, Sort::Waiting];
-const QUEUE_HEADER: [&str; 8] = ["Queue", "Jobs", "In/s", "Out/s", "Oldest", "Waiting", "Nodes", "Paused"];
+const SORTS: [Sort; 7] =
+    [Sort::Name, Sort::Jobs, Sort::InFlight, Sort::In, Sort::Out, Sort::Oldest, Sort::Waiting];
+const QUEUE_HEADER: [&str; 9] =
+    ["Queue", "Jobs", "Flight", "In/s", "Out/s", "Oldest", "Waiting", "Nodes", "Paused"];
 const KEYS: &str = "q quit  / filter  s or <> sort  r reverse  space hold  arrows scroll";
 
 /// What a key asks for.
@@ -146,11 +150,12 @@ impl Screen {
         };
         let jobs: u64 = queues.iter().map(|row| row.total.jobs).sum();
         let (into, out) = (rate(sum(|row| row.total.into)), rate(sum(|row| row.total.out)));
-        let nodes_text = format!("disque  {well} of {} nodes well", nodes.len());
+        let (jobs, queues) = (counted(jobs, "job", "jobs"), counted(queues.len(), "queue", "queues"));
+        let nodes_text = format!("disque  {well} of {} well", counted(nodes.len(), "node", "nodes"));
         let style = if well == nodes.len() { Style::new() } else { Style::new().fg(Color::Red) };
         Paragraph::new(Line::from(vec![
             Span::styled(nodes_text, style.add_modifier(Modifier::BOLD)),
-            Span::raw(format!("  {jobs} jobs in {} queues  {into} in/s  {out} out/s", queues.len())),
+            Span::raw(format!("  {jobs} in {queues}  {into} in/s  {out} out/s")),
             Span::raw(if self.is_held { "  HELD" } else { "" }),
         ]))
     }
@@ -183,6 +188,7 @@ impl Screen {
             Constraint::Length(9),
             Constraint::Length(9),
             Constraint::Length(9),
+            Constraint::Length(9),
             Constraint::Length(7),
             Constraint::Length(12),
         ];
@@ -207,6 +213,7 @@ fn order(sort: Sort, a: &QueueRow, b: &QueueRow) -> Ordering {
     match sort {
         Sort::Name => a.name.cmp(&b.name),
         Sort::Jobs => b_total.jobs.cmp(&a_total.jobs),
+        Sort::InFlight => b_total.in_flight.cmp(&a_total.in_flight),
         Sort::In => rate(b_total.into).total_cmp(&rate(a_total.into)),
         Sort::Out => rate(b_total.out).total_cmp(&rate(a_total.out)),
         Sort::Oldest => b_total.oldest.cmp(&a_total.oldest),
@@ -226,6 +233,7 @@ mod tests {
     fn queue(name: &str, jobs: u64, out: f64) -> QueueRow {
         let total =
             Total { jobs, into: Some(1.0), out: Some(out), oldest: Some(61), nodes: 2, ..Total::default() };
+        let total = Total { in_flight: Some(3), ..total };
         QueueRow { name: name.to_string(), total }
     }
 
@@ -281,7 +289,7 @@ mod tests {
         assert_eq!(lost, ["10.0.0.2:7711", "(bbbbbbbb)", "unreachable"]);
         assert!(lines[5].contains("Jobs▼"), "{}", lines[5]);
         let cells: Vec<&str> = lines[6].split_whitespace().collect();
-        assert_eq!(cells, ["images", "80", "1.0", "2.0", "1m01s", "0", "2"]);
+        assert_eq!(cells, ["images", "80", "3", "1.0", "2.0", "1m01s", "0", "2"]);
         assert!(lines[11].starts_with("q quit"), "{}", lines[11]);
     }
 
@@ -291,11 +299,11 @@ mod tests {
         assert_eq!(names(&screen), ["images", "mail", "Mailing"]);
         press(&mut screen, "r");
         assert_eq!(names(&screen), ["Mailing", "mail", "images"]);
-        press(&mut screen, "ss");
+        press(&mut screen, "sss");
         assert_eq!((screen.sort, names(&screen)), (Sort::Out, vec!["mail", "Mailing", "images"]));
         press(&mut screen, "/MAIL\n");
         assert_eq!(names(&screen), ["mail", "Mailing"]);
-        press(&mut screen, "<<<");
+        press(&mut screen, "<<<<");
         assert_eq!((screen.sort, names(&screen)), (Sort::Name, vec!["Mailing", "mail"]));
         press(&mut screen, "\x1b");
         assert_eq!(names(&screen).len(), 3);

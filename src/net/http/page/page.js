@@ -180,6 +180,7 @@ function drawQueues() {
     const row = make('tr', { tabindex: '0', 'data-key': key(queue.name), 'aria-label': `Queue ${shown(queue.name)}, ${queue.jobs} jobs` },
       make('td', { class: 'name', title: shown(queue.name) }, shown(queue.name)),
       make('td', { class: 'number' }, count(queue.jobs)),
+      make('td', { class: 'number' }, count(queue.in_flight)),
       make('td', { class: 'plot' }, plot([jobs], 'Jobs in the queue, last 5 minutes')),
       make('td', { class: 'number' }, rate(speed(points, 'in'))),
       make('td', { class: 'number' }, rate(speed(points, 'out'))),
@@ -190,7 +191,7 @@ function drawQueues() {
     return row;
   });
   if (rows.length === 0) {
-    const cell = make('td', { colspan: '8' });
+    const cell = make('td', { colspan: '9' });
     if (view.find !== '') cell.append(`No queue has “${view.find}” in its name.`);
     else cell.append('There are no queues yet. This adds a first job: ', make('code', {}, 'disque ADDJOB emails "welcome alice" 0'));
     rows.push(make('tr', { class: 'empty' }, cell));
