@@ -73,7 +73,8 @@ impl Engine {
         let traffic = queue.traffic.as_ref();
         let import_rate = traffic.map_or(0, |traffic| traffic.import_rate(self.now));
         let import_from = traffic.map_or(NodeSet::EMPTY, |traffic| traffic.provider_set(self.now));
-        let import_from = self.node_ids(import_from);
+        // Who was forgotten meanwhile may have no row any more.
+        let import_from = self.node_ids(import_from.intersection(self.nodes.table.members()));
         Reply::Queue(Box::new(QueueDetails {
             name: name.into(),
             len: queue.lanes.len() as u64,

@@ -440,7 +440,10 @@ impl Engine {
         if !matches!(job.state, JobState::Active | JobState::Queued) {
             return;
         }
-        job.delivered.remove(node);
+        // Its copy may be on the way: whoever has the job with a worker must go on telling it.
+        if !job.confirmed.contains(node) {
+            return;
+        }
         job.confirmed.remove(node);
         let missing = u32::from(job.replicate).saturating_sub(job.confirmed.len());
         if missing > 0 && !job.retry.is_zero() && job.expires_at.since(self.now) > WORTH_COPYING {

@@ -160,3 +160,20 @@ fn the_import_rate_is_shown() {
     let stat = net.say(1, "QSTAT q");
     assert!(stat.contains("import-rate :20"), "{stat}");
 }
+
+/// Found by the simulated cluster: the server stopped, since the row of the node was free.
+#[test]
+fn a_queue_tells_no_forgotten_node_among_those_it_imports_from() {
+    let mut net = Net::cluster(2);
+    let job = net.add_job(1, "ADDJOB q hello 1000 REPLICATE 1");
+    let client = net.tell(0, "GETJOB FROM q");
+    let answer = net.await_answer(0, client, Millis(1_000)).expect("it comes from the other node");
+    assert!(answer.contains(&job), "{answer}");
+    assert!(net.say(0, "QSTAT q").contains(&net.nodes[1].engine.me().to_string()));
+    net.say(0, &format!("ACKJOB {job}"));
+    net.run(Millis(1_000));
+    let other = net.nodes[1].engine.me();
+    net.forget(0, other);
+    net.run(Millis(500));
+    assert!(!net.say(0, "QSTAT q").contains(&other.to_string()));
+}

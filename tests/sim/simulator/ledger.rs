@@ -75,6 +75,8 @@ pub struct Job {
     pub cancelled: bool,
     /// A crash took the last copy.
     pub gone: bool,
+    /// A crash took a copy, and with it what its node knew of the other holders.
+    copy_lost: bool,
     /// A crash took from the last node that knew it what it knew of the acknowledgement.
     ack_forgotten: bool,
     /// A node went on from a file that did not tell how things stood last.
@@ -93,6 +95,7 @@ impl Job {
     fn take(&mut self, news: Stranger) {
         self.gone |= news.gone;
         self.excused |= news.excused;
+        self.copy_lost |= news.copy_lost;
         self.ack_forgotten |= news.ack_forgotten;
         self.stale |= news.stale;
     }
@@ -137,6 +140,7 @@ pub struct Counts {
 struct Stranger {
     gone: bool,
     excused: bool,
+    copy_lost: bool,
     ack_forgotten: bool,
     stale: bool,
 }
@@ -213,6 +217,7 @@ impl Ledger {
             ack_tried: false,
             cancelled: false,
             gone: false,
+            copy_lost: false,
             ack_forgotten: false,
             stale: false,
             excused: false,
@@ -388,10 +393,13 @@ impl Ledger {
         }
     }
 
-    /// Whether a worker was told that this job is acknowledged, and nobody went behind its back.
+    /// Whether a worker was told that this job is acknowledged, and nobody went behind its back or forgot.
     pub fn is_done(&self, id: &Id) -> bool {
         let job = self.number(id).and_then(|number| self.jobs.get(number));
-        job.is_some_and(|job| job.acked_at != u64::MAX && !job.cancelled && !job.ack_forgotten && !job.stale)
+        job.is_some_and(|job| {
+            let forgotten = job.ack_forgotten || job.stale || job.copy_lost;
+            job.acked_at != u64::MAX && !job.cancelled && !forgotten
+        })
     }
 
     /// Whether clocks may take this job's life for over.
@@ -463,7 +471,7 @@ impl Ledger {
 
     /// A node lost its copy of this job, and perhaps it was the last one.
     pub fn copy_lost(&mut self, id: &[u8], last: bool) {
-        self.tell_or_keep(id, Stranger { gone: last, excused: true, ..Stranger::default() });
+        self.tell_or_keep(id, Stranger { gone: last, excused: true, copy_lost: true, ..Stranger::default() });
     }
 
     /// The last node that knew it forgot that this job is done.
@@ -495,6 +503,7 @@ impl Ledger {
                 let kept = self.strangers.entry(id).or_default();
                 kept.gone |= news.gone;
                 kept.excused |= news.excused;
+                kept.copy_lost |= news.copy_lost;
                 kept.ack_forgotten |= news.ack_forgotten;
                 kept.stale |= news.stale;
             }
