@@ -10,7 +10,7 @@ use rand::Rng as _;
 
 use super::effect::{Effects, Outgoing};
 use super::input::ClientId;
-use super::job::{Job, JobFlags, JobIndex};
+use super::job::{Job, JobFlags, JobIndex, NameId};
 use super::memory::MemoryLevel;
 use super::persist::{Hold, Touch};
 use super::reply::{Refusal, Reply};
@@ -374,7 +374,8 @@ impl Engine {
         {
             return;
         }
-        if self.queues.find_queue(&image.queue).is_some_and(|(_, queue)| queue.pause.input) {
+        let name = self.queues.find(&image.queue);
+        if name.and_then(|name| self.queues.queue(name)).is_some_and(|queue| queue.pause.input) {
             return;
         }
         let id = image.id;
@@ -383,7 +384,7 @@ impl Engine {
             None if self.tombstones.contains(&id, self.now) => {
                 return self.answer_for_the_gone(sender, id, out);
             }
-            None => self.keep_copy(image),
+            None => self.keep_copy(image, name),
         }
         // A copy that was here before may not be safe yet.
         self.hold_replies(if confirm == Confirm::OnDisk { Hold::Disk } else { Hold::Policy });
@@ -412,9 +413,9 @@ impl Engine {
         }
     }
 
-    fn keep_copy(&mut self, image: JobImage<'_>) {
+    fn keep_copy(&mut self, image: JobImage<'_>, name: Option<NameId>) {
         let (delay, jitter) = (image.delay, self.jitter());
-        let index = self.register(image);
+        let index = self.register(image, name);
         let job = &mut self.jobs[index];
         job.flags.insert(JobFlags::ANNOUNCED);
         if job.retry.is_zero() {
@@ -427,10 +428,10 @@ impl Engine {
     }
 
     /// Takes a job that came from elsewhere into the table, active and without a time. This node is one of its
-    /// holders, and believes that the others named have their copies.
-    pub(super) fn register(&mut self, image: JobImage<'_>) -> JobIndex {
+    /// holders, and believes that the others named have their copies. `name` is that of its queue if it was found.
+    pub(super) fn register(&mut self, image: JobImage<'_>, name: Option<NameId>) -> JobIndex {
         let holders = self.rows_of(&image.nodes).union(NodeSet::only(NodeIndex::MYSELF));
-        let name = self.queues.intern(&image.queue);
+        let name = name.unwrap_or_else(|| self.queues.intern(&image.queue));
         let mut flags = JobFlags::from_wire(image.flags);
         flags.remove(JobFlags::DELIVERED);
         let job = Job {
