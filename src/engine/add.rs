@@ -42,6 +42,7 @@ impl Engine {
         out.reply(client, Reply::JobId(id));
     }
 
+    /// Takes a new job into the table. What is done with it next also says when it must be looked at.
     fn make_job(
         &mut self,
         request: AddJob<'_>,
@@ -63,7 +64,6 @@ impl Engine {
             ..Job::new(id, ctime, name, body)
         });
         self.account_for(index);
-        self.wake_in_time(index);
         index
     }
 

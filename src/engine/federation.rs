@@ -413,6 +413,7 @@ impl Engine {
             }
             None => {
                 let index = self.register(image, None);
+                self.wake_in_time(index);
                 self.jobs[index].delivered.insert(sender);
                 self.jobs[index].confirmed.insert(sender);
                 tracing::debug!(job = %id, "imported");
