@@ -11,15 +11,18 @@ const TIMEOUT_MAX: i64 = Span32::MAX.0 as i64;
 
 /// Reads an integer of 64 bits with an optional sign; the empty string is zero.
 pub fn integer(text: &[u8]) -> Result<i64, CommandError> {
-    let (negative, digits) = split_sign(text).ok_or(CommandError::NotAnInteger)?;
-    let value = decimal(digits).ok_or(CommandError::NotAnInteger)?;
-    let signed = if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() };
-    signed.ok_or(CommandError::NotAnInteger)
+    signed(text).ok_or(CommandError::NotAnInteger)
+}
+
+fn signed(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = split_sign(text)?;
+    let value = decimal(digits)?;
+    if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
 }
 
 /// Reads a timeout in milliseconds. Zero is "no timeout"; so is what no one lives to see.
 pub fn timeout(text: &[u8]) -> Result<Millis, CommandError> {
-    match integer(text).map_err(|_| CommandError::TimeoutNotAnInteger)? {
+    match signed(text).ok_or(CommandError::TimeoutNotAnInteger)? {
         ..0 => Err(CommandError::TimeoutNegative),
         ms @ 0..=TIMEOUT_MAX => Ok(Millis(ms.unsigned_abs())),
         _ => Ok(Millis(0)),
@@ -33,7 +36,7 @@ pub(super) fn duration(text: &[u8], error: CommandError) -> Result<Millis, Comma
         Ok(span) => Ok(span.min(Span32::MAX)),
         Err(DurationError::TooLong) => {
             let unit = text.iter().position(u8::is_ascii_alphabetic).unwrap_or(text.len());
-            integer(&text[..unit]).map(|_| Span32::MAX).map_err(|_| error)
+            signed(&text[..unit]).map(|_| Span32::MAX).ok_or(error)
         }
         Err(DurationError::Negative | DurationError::NotADuration) => Err(error),
     }

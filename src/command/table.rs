@@ -75,45 +75,88 @@ const SLOTS: usize = 128;
 const VACANT: u8 = u8::MAX;
 const _: () = assert!(COUNT < SLOTS / 2 && COUNT < VACANT as usize);
 
-static SLOT_TABLE: [u8; SLOTS] = {
-    let mut slots = [VACANT; SLOTS];
+/// A command in the table by names.
+#[derive(Clone, Copy)]
+struct Slot {
+    /// [`word`] of the name.
+    word: u64,
+    /// Length of the name.
+    len: u8,
+    /// Place in [`COMMANDS`], or [`VACANT`].
+    index: u8,
+}
+
+static SLOT_TABLE: [Slot; SLOTS] = {
+    let mut slots = [Slot { word: 0, len: 0, index: VACANT }; SLOTS];
     let mut i = 0;
     while i < COUNT {
-        let mut slot = first_slot(ROWS[i].name.as_bytes());
-        while slots[slot] != VACANT {
+        let name = ROWS[i].name.as_bytes();
+        let Some(word) = word(name) else { panic!("all names have four letters") };
+        let mut slot = first_slot(word, name.len());
+        while slots[slot].index != VACANT {
             slot = (slot + 1) % SLOTS;
         }
-        slots[slot] = i as u8;
+        slots[slot] = Slot { word, len: name.len() as u8, index: i as u8 };
         i += 1;
     }
     slots
 };
 
-/// Where a name is looked for first. Eight bytes and the length tell all commands apart; bit 5 set makes
-/// lower case of letters, and what it makes of other bytes does not matter, since the names are compared.
-const fn first_slot(name: &[u8]) -> usize {
-    let mut word = name.len() as u64;
+/// Names up to this length are all in their word.
+const WORD_LEN: usize = 8;
+
+/// The first and the last four bytes of a name, which may overlap, in lower case. `None` for shorter ones, which no
+/// command has.
+///
+/// Bit 5 set makes lower case of letters and a letter of nothing else, so with the length this tells all of a name of
+/// four to eight letters, in any case, from all others.
+const fn word(name: &[u8]) -> Option<u64> {
+    match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            let word = (u32::from_le_bytes(*last) as u64) << 32 | u32::from_le_bytes(*first) as u64;
+            Some(word | 0x2020_2020_2020_2020)
+        }
+        _ => None,
+    }
+}
+
+const _: () = {
     let mut i = 0;
-    while i < name.len() && i < 8 {
-        word = word.rotate_left(8) ^ (name[i] | 0x20) as u64;
+    while i < COUNT {
+        let name = ROWS[i].name.as_bytes();
+        let mut at = 0;
+        while at < name.len() {
+            assert!(name[at].is_ascii_lowercase(), "words tell names of letters only");
+            at += 1;
+        }
         i += 1;
     }
+};
+
+/// Where a name is looked for first.
+const fn first_slot(word: u64, len: usize) -> usize {
     // The 64-bit golden ratio spreads the words over the highest bits.
-    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SLOTS.trailing_zeros())) as usize
+    ((word ^ len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SLOTS.trailing_zeros())) as usize
 }
 
 /// The command with this built-in name, in any case.
 pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
-    let mut slot = first_slot(name);
+    let word = word(name)?;
+    let mut at = first_slot(word, name.len());
     // Ends, since more than half of the slots are vacant.
-    while SLOT_TABLE[slot] != VACANT {
-        let spec = &COMMANDS[usize::from(SLOT_TABLE[slot])];
-        if spec.name.as_bytes().eq_ignore_ascii_case(name) {
-            return Some(spec);
+    loop {
+        let slot = SLOT_TABLE[at];
+        if slot.index == VACANT {
+            return None;
         }
-        slot = (slot + 1) % SLOTS;
+        if slot.word == word && usize::from(slot.len) == name.len() {
+            let spec = &COMMANDS[usize::from(slot.index)];
+            if name.len() <= WORD_LEN || spec.name.as_bytes().eq_ignore_ascii_case(name) {
+                return Some(spec);
+            }
+        }
+        at = (at + 1) % SLOTS;
     }
-    None
 }
 
 /// The commands of one server: all of them, but some perhaps under another name, or under none.

@@ -16,12 +16,13 @@ impl Engine {
     pub(super) fn add_job(&mut self, client: ClientId, request: AddJob<'_>, out: &mut Effects) {
         let retry = request.retry.unwrap_or_else(|| default_retry(request.ttl));
         let replicate = request.replicate.unwrap_or_else(|| self.nodes.default_replicate());
-        if let Err(refusal) = self.check_add(&request, retry, replicate) {
+        let (name, external) = (self.queues.find(request.queue), self.keeps_no_copies());
+        if let Err(refusal) = self.check_add(&request, name, retry, replicate, external) {
             return out.reply(client, Reply::Refused(refusal));
         }
+        let name = name.unwrap_or_else(|| self.queues.intern(request.queue));
         let (timeout, replication) = (request.timeout, request.replication);
-        let external = self.keeps_no_copies();
-        let index = self.make_job(request, retry, replicate, external);
+        let index = self.make_job(request, name, retry, replicate, external);
         if (replicate > 1 || external) && replication != Replication::Async {
             self.set_state(index, JobState::WaitReplication);
             return self.wait_for_copies(index, client, timeout, replication, out);
@@ -41,9 +42,16 @@ impl Engine {
         out.reply(client, Reply::JobId(id));
     }
 
-    fn make_job(&mut self, request: AddJob<'_>, retry: Span32, replicate: u16, external: bool) -> JobIndex {
-        let expires_at = self.now + request.ttl;
-        let (ctime, name) = (self.new_ctime(), self.queues.intern(request.queue));
+    /// Takes a new job into the table. What is done with it next also says when it must be looked at.
+    fn make_job(
+        &mut self,
+        request: AddJob<'_>,
+        name: NameId,
+        retry: Span32,
+        replicate: u16,
+        external: bool,
+    ) -> JobIndex {
+        let (expires_at, ctime) = (self.now + request.ttl, self.new_ctime());
         let (random_id, body) = (self.random_job_id(request.ttl, !retry.is_zero()), request.body.into_body());
         let holders = if external { NodeSet::EMPTY } else { NodeSet::only(NodeIndex::MYSELF) };
         let index = self.jobs.insert_own(random_id, |id| Job {
@@ -56,7 +64,6 @@ impl Engine {
             ..Job::new(id, ctime, name, body)
         });
         self.account_for(index);
-        self.wake_in_time(index);
         index
     }
 
@@ -66,15 +73,22 @@ impl Engine {
     }
 
     /// The checks after those of form; the first that fails decides (commands.md 6.2, steps 3 to 7).
-    fn check_add(&self, request: &AddJob<'_>, retry: Span32, replicate: u16) -> Result<(), Refusal> {
+    fn check_add(
+        &self,
+        request: &AddJob<'_>,
+        name: Option<NameId>,
+        retry: Span32,
+        replicate: u16,
+        external: bool,
+    ) -> Result<(), Refusal> {
         if replicate > 1 && retry.is_zero() {
             return Err(Refusal::AtMostOnceReplicated);
         }
         if request.delay.millis() >= request.ttl {
             return Err(Refusal::DelayNotBelowTtl);
         }
-        self.check_copies(u64::from(replicate), request.replication)?;
-        let Some((_, queue)) = self.queues.find_queue(request.queue) else { return Ok(()) };
+        self.check_copies(u64::from(replicate), request.replication, external)?;
+        let Some(queue) = name.and_then(|name| self.queues.queue(name)) else { return Ok(()) };
         if request.maxlen.is_some_and(|maxlen| queue.lanes.len() as u64 >= maxlen) {
             return Err(Refusal::QueueTooLong);
         }
@@ -82,9 +96,8 @@ impl Engine {
     }
 
     /// Whether so many copies can be made. A node that leaves, or is short of memory, keeps none itself.
-    fn check_copies(&self, replicate: u64, replication: Replication) -> Result<(), Refusal> {
+    fn check_copies(&self, replicate: u64, replication: Replication, external: bool) -> Result<(), Refusal> {
         let leaving = self.nodes.is_leaving();
-        let external = self.keeps_no_copies();
         let on_disk = replication == Replication::OnDisk;
         if on_disk && !self.has_file() {
             return Err(Refusal::NoFile);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::job::{JobIndex, NameId};
+use super::job::{JobFlags, JobIndex, NameId};
 use super::request::JobState;
 use super::{Engine, requeue};
 use crate::types::NodeIndex;
@@ -68,6 +68,9 @@ impl Engine {
         let waits = job.state == JobState::WaitReplication;
         if waits != self.pending.is_waited_for(index) {
             return Err(format!("job {} is {:?}, but its client disagrees", job.id, job.state));
+        }
+        if job.flags.contains(JobFlags::ON_DISK) && !waits {
+            return Err(format!("job {} is {:?}, and still waits for disks", job.id, job.state));
         }
         let keeps_nothing = !job.delivered.contains(NodeIndex::MYSELF) && !waits && !job.is_dummy();
         if keeps_nothing {

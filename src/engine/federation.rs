@@ -412,7 +412,8 @@ impl Engine {
                 return self.answer_for_the_gone(sender, id, out);
             }
             None => {
-                let index = self.register(image);
+                let index = self.register(image, None);
+                self.wake_in_time(index);
                 self.jobs[index].delivered.insert(sender);
                 self.jobs[index].confirmed.insert(sender);
                 tracing::debug!(job = %id, "imported");

@@ -23,7 +23,7 @@ impl Engine {
         {
             return self.heartbeat(via, header, heartbeat, &gossip, out);
         }
-        let Some(sender) = self.nodes.table.find_member(&header.sender) else { return };
+        let Some(sender) = self.nodes.table.sender(&header.sender) else { return };
         match message {
             Message::Ping { .. } | Message::Pong { .. } | Message::Meet { .. } => {}
             Message::Fail { node } => self.fail_message(sender, node, out),

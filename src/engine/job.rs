@@ -185,7 +185,7 @@ impl Links {
 /// What a node has told, and will tell, the others about a job, and what it notes for itself.
 ///
 /// The low byte are the bits of cluster-bus.md 7.3; those without a name are kept and sent on, as RC1 does. The
-/// high byte never leaves the node: two flags, and a counter of four bits.
+/// high byte never leaves the node: three flags, and a counter of four bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JobFlags(u16);
 
@@ -203,6 +203,9 @@ impl JobFlags {
 
     /// A copy of an at-most-once job, which only the node that added the job may set free (W4).
     pub(crate) const PARKED: JobFlags = JobFlags(1 << 9);
+
+    /// A job that waits for its copies, which must be on disks (ADDJOB … SYNC).
+    pub(crate) const ON_DISK: JobFlags = JobFlags(1 << 10);
 
     const TRIES_SHIFT: u32 = 12;
     /// The most that [`JobFlags::tries`] counts to.

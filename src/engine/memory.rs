@@ -94,11 +94,13 @@ impl Engine {
 
     /// How much of `maxmemory` is in use.
     pub fn memory_level(&self) -> MemoryLevel {
-        let (used, max) = (self.memory_use().total(), self.settings.maxmemory);
-        match max {
-            0 => MemoryLevel::Normal,
-            _ if used > max / 100 * 95 => MemoryLevel::Critical,
-            _ if used > max / 100 * 75 => MemoryLevel::High,
+        let max = self.settings.maxmemory;
+        if max == 0 {
+            return MemoryLevel::Normal;
+        }
+        match self.memory_use().total() {
+            used if used > max / 100 * 95 => MemoryLevel::Critical,
+            used if used > max / 100 * 75 => MemoryLevel::High,
             _ => MemoryLevel::Normal,
         }
     }

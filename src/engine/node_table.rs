@@ -186,6 +186,8 @@ pub(super) struct NodeTable {
     /// Row 0 stays empty: it is this node.
     rows: Vec<Option<Node>>,
     by_id: HashMap<NodeId, NodeIndex, FixedState>,
+    /// The row that was found last by [`NodeTable::sender`]; any row at first.
+    last_sender: NodeIndex,
     members: NodeSet,
     linked: NodeSet,
     reachable: NodeSet,
@@ -198,6 +200,7 @@ impl NodeTable {
             me,
             rows: vec![None],
             by_id: HashMap::with_hasher(FixedState::with_seed(seed)),
+            last_sender: NodeIndex::MYSELF,
             members: NodeSet::EMPTY,
             linked: NodeSet::EMPTY,
             reachable: NodeSet::EMPTY,
@@ -281,6 +284,14 @@ impl NodeTable {
     /// The member with this identity; this node is not its own member.
     pub(super) fn find_member(&self, id: &NodeId) -> Option<NodeIndex> {
         self.by_id.get(id).copied().filter(|node| self.members.contains(*node))
+    }
+
+    /// The member that sent a message: most often the same as before, since many come in one frame.
+    pub(super) fn sender(&mut self, id: &NodeId) -> Option<NodeIndex> {
+        if self.get(self.last_sender).is_none_or(|node| node.id != *id) {
+            self.last_sender = *self.by_id.get(id)?;
+        }
+        Some(self.last_sender).filter(|node| self.members.contains(*node))
     }
 
     /// The identity in a row.

@@ -23,13 +23,16 @@
 //! * tickets and places refer to each other;
 //! * the first and the last place of the ring hold jobs, and holes are within their limits.
 
+mod chunks;
+
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::iter;
 
 use super::job::{Job, JobIndex};
 use super::job_table::JobTable;
 use crate::types::{Ctime, JobId};
+use chunks::{Chunk, Chunks};
 
 /// Jobs of a chunk: with an allocator's header, 2 KiB. Tests have many small chunks.
 const CHUNK_LEN: usize = if cfg!(test) { 8 } else { 508 };
@@ -66,7 +69,7 @@ const LATE_ENTRY_BYTES: usize = 56;
 /// The jobs of one queue in their order.
 #[derive(Default)]
 pub(crate) struct Lanes {
-    chunks: VecDeque<Chunk>,
+    chunks: Chunks,
     /// The number of the first chunk.
     first_number: u32,
     /// The place of the ring's first job in the first chunk.
@@ -76,12 +79,6 @@ pub(crate) struct Lanes {
     /// Chunks without jobs. An empty ring's only chunk does not count.
     empty_chunks: u32,
     late: BTreeMap<(Ctime, JobId), JobIndex>,
-}
-
-#[derive(Default)]
-struct Chunk {
-    places: Vec<u32>,
-    jobs: u32,
 }
 
 impl Lanes {
@@ -145,7 +142,7 @@ impl Lanes {
             return;
         }
         let (at, place) = self.position(ticket);
-        let found = self.chunks.get(at).and_then(|chunk| chunk.places.get(place));
+        let found = (at < self.chunks.len()).then(|| self.chunks[at].places.get(place)).flatten();
         assert_eq!(found, Some(&job.0), "{} is not in this queue", record.id);
         self.chunks[at].places[place] = HOLE;
         self.chunks[at].jobs -= 1;
@@ -167,9 +164,7 @@ impl Lanes {
     #[cfg(test)]
     pub(crate) fn heap_bytes(&self) -> usize {
         let places: usize = self.chunks.iter().map(|chunk| chunk.places.capacity()).sum();
-        self.chunks.capacity() * size_of::<Chunk>()
-            + places * size_of::<u32>()
-            + self.late.len() * LATE_ENTRY_BYTES
+        self.chunks.heap_bytes() + places * size_of::<u32>() + self.late.len() * LATE_ENTRY_BYTES
     }
 
     fn ring(&self) -> impl DoubleEndedIterator<Item = JobIndex> {
@@ -178,20 +173,20 @@ impl Lanes {
     }
 
     fn ring_first(&self) -> Option<JobIndex> {
-        self.chunks.front()?.places.get(self.head as usize).map(|slot| JobIndex(*slot))
+        self.chunks[0].places.get(self.head as usize).map(|slot| JobIndex(*slot))
     }
 
     fn ring_last(&self) -> Option<JobIndex> {
-        self.chunks.back()?.places.last().map(|slot| JobIndex(*slot))
+        self.chunks.last().places.last().map(|slot| JobIndex(*slot))
     }
 
     /// Puts the job at the end of the ring and returns its ticket, or `None` if chunk numbers have run out.
     fn append(&mut self, job: JobIndex) -> Option<u32> {
-        if self.chunks.back().is_none_or(|last| last.places.len() == CHUNK_LEN) {
+        if self.chunks.last().places.len() == CHUNK_LEN {
             self.add_chunk()?;
         }
         let at = self.chunks.len() - 1;
-        let chunk = &mut self.chunks[at];
+        let chunk = self.chunks.last_mut();
         let place = chunk.places.len();
         if place == chunk.places.capacity() {
             // Doubling, but ending exactly at a chunk's length.
@@ -207,15 +202,7 @@ impl Lanes {
         if self.chunks.len() >= CHUNK_NUMBERS as usize {
             return None;
         }
-        // Queues of a few jobs are the most frequent ones: they start small.
-        let capacity = match self.chunks.len() {
-            0 => {
-                self.chunks.reserve_exact(1);
-                0
-            }
-            _ => CHUNK_LEN,
-        };
-        self.chunks.push_back(Chunk { places: Vec::with_capacity(capacity), jobs: 0 });
+        self.chunks.push(Chunk { places: Vec::with_capacity(CHUNK_LEN), jobs: 0 });
         Some(())
     }
 
@@ -272,10 +259,10 @@ impl Lanes {
         }
         let mut last = self.chunks.len() - 1;
         if self.chunks[last].jobs == 0 {
-            self.chunks.pop_back();
+            self.chunks.pop_last();
             last -= 1;
             while self.chunks[last].jobs == 0 {
-                self.chunks.pop_back();
+                self.chunks.pop_last();
                 self.empty_chunks -= 1;
                 last -= 1;
             }
@@ -287,15 +274,14 @@ impl Lanes {
     }
 
     fn drop_first_chunk(&mut self) {
-        self.chunks.pop_front();
+        self.chunks.pop_first();
         self.first_number = self.first_number.wrapping_add(1);
         self.head = 0;
     }
 
     /// Leaves a ring without jobs ready for the next, with little memory.
     fn reset(&mut self) {
-        self.chunks.truncate(1);
-        self.chunks.shrink_to(1);
+        self.chunks.keep_first();
         let chunk = &mut self.chunks[0];
         chunk.places.clear();
         chunk.places.shrink_to(KEPT_CAPACITY);

@@ -10,7 +10,7 @@ use rand::Rng as _;
 
 use super::effect::{Effects, Outgoing};
 use super::input::ClientId;
-use super::job::{Job, JobFlags, JobIndex};
+use super::job::{Job, JobFlags, JobIndex, NameId};
 use super::memory::MemoryLevel;
 use super::persist::{Hold, Touch};
 use super::reply::{Refusal, Reply};
@@ -40,8 +40,6 @@ struct Waiting {
     /// `None` after ADDJOB … ASYNC at a node that keeps no copies.
     client: Option<ClientId>,
     deadline: UnixMillis,
-    /// What the client waits for.
-    replication: Replication,
 }
 
 /// All jobs that wait for copies, and their clients.
@@ -73,11 +71,6 @@ impl Pending {
     /// Whether the job waits for copies.
     pub(super) fn is_waited_for(&self, job: JobIndex) -> bool {
         self.by_job.contains_key(&job)
-    }
-
-    /// What its producer asked for.
-    fn replication_of(&self, job: JobIndex) -> Replication {
-        self.by_job.get(&job).map_or(Replication::Async, |waiting| waiting.replication)
     }
 
     fn insert(&mut self, job: JobIndex, waiting: Waiting) {
@@ -136,23 +129,24 @@ impl Engine {
         out: &mut Effects,
     ) {
         let deadline = if timeout == Millis(0) { UnixMillis::NEVER } else { self.now + timeout };
-        self.pending.insert(index, Waiting { client: Some(client), deadline, replication });
-        self.begin_copying(index, out);
+        if replication == Replication::OnDisk {
+            self.jobs[index].flags.insert(JobFlags::ON_DISK);
+        }
+        self.begin_copying(index, Waiting { client: Some(client), deadline }, out);
     }
 
     /// Finds other nodes for a job that was added without waiting to a node that keeps no copies. The job stays here
     /// until they have confirmed, and for good if nobody takes it: its producer has the ID already.
     pub(super) fn place_elsewhere(&mut self, index: JobIndex, out: &mut Effects) {
         self.set_state(index, JobState::WaitReplication);
-        let waiting = Waiting { client: None, deadline: self.now + PLACING, replication: Replication::Async };
-        self.pending.insert(index, waiting);
-        self.begin_copying(index, out);
+        self.begin_copying(index, Waiting { client: None, deadline: self.now + PLACING }, out);
     }
 
-    fn begin_copying(&mut self, index: JobIndex, out: &mut Effects) {
+    fn begin_copying(&mut self, index: JobIndex, waiting: Waiting, out: &mut Effects) {
+        self.pending.insert(index, waiting);
         let wanted = u32::from(self.jobs[index].replicate) - self.jobs[index].delivered.len();
         self.send_copies(index, wanted, Resend::No, out);
-        self.plan_next_try(index);
+        self.plan_next_try(index, waiting.deadline);
     }
 
     /// Copies for a job whose producer does not wait.
@@ -193,7 +187,7 @@ impl Engine {
     /// Asks so many more nodes to keep a copy, as far as there are any, and tells all holders about them. True if
     /// there were any.
     fn send_copies(&mut self, index: JobIndex, wanted: u32, resend: Resend, out: &mut Effects) -> bool {
-        let replication = self.pending.replication_of(index);
+        let replication = self.replication_of(index);
         let candidates = self.candidates(replication);
         let candidates = match resend {
             Resend::ToCapable => candidates.intersection(self.nodes.table.capable()),
@@ -231,6 +225,15 @@ impl Engine {
         !chosen.is_empty()
     }
 
+    /// How the copies of a job are to be made. Whether its producer waits for them is another question.
+    fn replication_of(&self, index: JobIndex) -> Replication {
+        if self.jobs[index].flags.contains(JobFlags::ON_DISK) {
+            Replication::OnDisk
+        } else {
+            Replication::Sync
+        }
+    }
+
     /// The other nodes that can be asked for a copy.
     pub(super) fn candidates(&self, replication: Replication) -> NodeSet {
         let reachable = self.nodes.table.reachable();
@@ -264,9 +267,8 @@ impl Engine {
         if job.requeue_at.is_never() { job.delay } else { Span32::new(job.requeue_at.since(self.now)) }
     }
 
-    fn plan_next_try(&mut self, index: JobIndex) {
-        let Waiting { deadline, replication, .. } = self.pending.by_job[&index];
-        let candidates = self.candidates(replication);
+    fn plan_next_try(&mut self, index: JobIndex, deadline: UnixMillis) {
+        let candidates = self.candidates(self.replication_of(index));
         let job = &mut self.jobs[index];
         let tries = job.flags.tries();
         job.flags.set_tries(tries + 1);
@@ -279,18 +281,18 @@ impl Engine {
 
     /// The time of a job whose client waits has come: more nodes, or the end.
     pub(super) fn go_on_copying(&mut self, index: JobIndex, out: &mut Effects) {
-        let deadline = self.pending.by_job[&index].deadline;
         if self.jobs[index].requeue_at > self.now {
             return;
         }
+        let Waiting { client, deadline } = self.pending.by_job[&index];
         if deadline <= self.now {
-            return match self.pending.by_job[&index].client {
+            return match client {
                 Some(_) => self.give_up(index, Refusal::NotReplicated, out),
                 None => self.replicated(index, out),
             };
         }
         self.send_copies(index, 1, Resend::Unconfirmed, out);
-        self.plan_next_try(index);
+        self.plan_next_try(index, deadline);
     }
 
     /// The job will not come into being: its client is told, and those who may have a copy.
@@ -315,10 +317,11 @@ impl Engine {
             return self.tell_of_ack(sender, index, out);
         }
         job.delivered.insert(sender);
-        let on_disk = self.pending.replication_of(index) == Replication::OnDisk;
+        let on_disk = job.flags.contains(JobFlags::ON_DISK);
         if on_disk && !self.nodes.table.those_with(DISKS).contains(sender) {
             return;
         }
+        let job = &mut self.jobs[index];
         job.confirmed.insert(sender);
         if job.state == JobState::WaitReplication && job.confirmed.len() >= u32::from(job.replicate) {
             self.replicated(index, out);
@@ -328,7 +331,7 @@ impl Engine {
     /// There are as many copies as were asked for: the job exists from now on. It may be gone afterwards, if this
     /// node keeps none.
     pub(super) fn replicated(&mut self, index: JobIndex, out: &mut Effects) {
-        if self.pending.replication_of(index) == Replication::OnDisk {
+        if self.replication_of(index) == Replication::OnDisk {
             if !self.has_file() {
                 return self.give_up(index, Refusal::NoFile, out);
             }
@@ -346,6 +349,7 @@ impl Engine {
             job.delivered.insert(NodeIndex::MYSELF);
             job.confirmed.insert(NodeIndex::MYSELF);
             job.flags.set_tries(0);
+            job.flags.remove(JobFlags::ON_DISK);
             self.start(index, out);
         }
         if let Some(client) = client {
@@ -403,7 +407,8 @@ impl Engine {
         {
             return;
         }
-        if self.queues.find_queue(&image.queue).is_some_and(|(_, queue)| queue.pause.input) {
+        let name = self.queues.find(&image.queue);
+        if name.and_then(|name| self.queues.queue(name)).is_some_and(|queue| queue.pause.input) {
             return;
         }
         let id = image.id;
@@ -413,7 +418,7 @@ impl Engine {
                 return self.answer_for_the_gone(sender, id, out);
             }
             None => {
-                let index = self.keep_copy(image);
+                let index = self.keep_copy(image, name);
                 if !id.is_from(&self.nodes.table.id(sender)) {
                     // The creator tells all holders whom it chose; one that makes copies later may not reach all.
                     let others = self.jobs[index].delivered.without(NodeSet::only(sender));
@@ -451,9 +456,9 @@ impl Engine {
         }
     }
 
-    fn keep_copy(&mut self, image: JobImage<'_>) -> JobIndex {
+    fn keep_copy(&mut self, image: JobImage<'_>, name: Option<NameId>) -> JobIndex {
         let (delay, jitter) = (image.delay, self.jitter());
-        let index = self.register(image);
+        let index = self.register(image, name);
         let job = &mut self.jobs[index];
         job.flags.insert(JobFlags::ANNOUNCED);
         if job.retry.is_zero() {
@@ -466,11 +471,12 @@ impl Engine {
         index
     }
 
-    /// Takes a job that came from elsewhere into the table, active and without a time. This node is one of its
-    /// holders, and believes that the others named have their copies.
-    pub(super) fn register(&mut self, image: JobImage<'_>) -> JobIndex {
+    /// Takes a job that came from elsewhere into the table, active and without a time, not even for its end: the
+    /// caller sees to it that it is looked at. This node is one of its holders, and believes that the others named have
+    /// their copies. `name` is that of its queue if it was found.
+    pub(super) fn register(&mut self, image: JobImage<'_>, name: Option<NameId>) -> JobIndex {
         let holders = self.rows_of(&image.nodes).union(NodeSet::only(NodeIndex::MYSELF));
-        let name = self.queues.intern(&image.queue);
+        let name = name.unwrap_or_else(|| self.queues.intern(&image.queue));
         let mut flags = JobFlags::from_wire(image.flags);
         flags.remove(JobFlags::DELIVERED);
         let job = Job {
@@ -487,7 +493,6 @@ impl Engine {
         };
         let index = self.jobs.insert(job);
         self.account_for(index);
-        self.wake_in_time(index);
         index
     }
 

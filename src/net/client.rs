@@ -36,6 +36,8 @@ pub(crate) struct Client {
     pub(crate) readable: bool,
     /// The other end will send nothing more.
     pub(crate) read_closed: bool,
+    /// What came last ended in the middle of a large argument, so the next is likely to do so too.
+    pub(crate) brings_large: bool,
     /// What its output waits for.
     pub(crate) hold: Hold,
     /// Stands in the list of clients whose output waits for the disk.
@@ -163,6 +165,7 @@ impl Client {
             is_monitor: false,
             readable: false,
             read_closed: false,
+            brings_large: false,
             hold: Hold::NONE,
             is_held: false,
             dirty: false,

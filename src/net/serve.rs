@@ -7,6 +7,9 @@ use crate::types::limits::MAX_QUERY_BUFFER;
 
 /// Bytes of one large argument that are read in one turn.
 const LARGE_READ: usize = 1024 * 1024;
+/// How much is read of a client whose requests are large: about what precedes the large argument, which is then read
+/// to where it stays. What is read here has to be copied there.
+const HEAD_READ: usize = 2 * 1024;
 /// How much of one client's input is run in one turn.
 const BUDGET_BYTES: usize = 64 * 1024;
 const BUDGET_REQUESTS: usize = 512;
@@ -120,7 +123,10 @@ impl Server {
             Some(large) => {
                 client.read_large(large.bytes, large.room.min(LARGE_READ)).map(|read| (read, true))
             }
-            None => client.read(scratch).map(|read| (read, false)),
+            None => {
+                let room = if client.brings_large { HEAD_READ } else { scratch.len() };
+                client.read(&mut scratch[..room]).map(|read| (read, false))
+            }
         };
         let ((n, end), was_large) = match result {
             Ok(read) => read,
@@ -143,10 +149,14 @@ impl Server {
             if !was_large {
                 input.extend_from_slice(&scratch[..n]);
             }
-            return self.run_pending(slot, reader, input, budget)
+            let held = self.run_pending(slot, reader, input, budget)
                 || self.is_over_query_limit(slot, reader, input);
+            self.clients.acting(slot).brings_large = was_large || reader.is_in_large();
+            return held;
         }
-        match self.run_requests(slot, reader, &scratch[..n], budget) {
+        let ran = self.run_requests(slot, reader, &scratch[..n], budget);
+        self.clients.acting(slot).brings_large = reader.is_in_large();
+        match ran {
             Ran::NeedMore { at, keep } => {
                 input.extend_from_slice(&scratch[at..at + keep]);
                 false

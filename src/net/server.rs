@@ -347,7 +347,7 @@ impl Server {
         let hold = self.aof.append(&self.effects);
         self.clients.hold = hold;
         let holds = !hold.is_none();
-        let header = self.engine.header();
+        let mut header = None;
         let by = Carrier { registry: self.poll.registry(), config: &self.config, now: self.now };
         for effect in self.effects.iter() {
             match (effect, &unsaved) {
@@ -361,10 +361,11 @@ impl Server {
                 (Effect::Send { to, message }, _) => {
                     let promises = message.is_promise();
                     let message = self.effects.message(message);
+                    let header = header.get_or_insert_with(|| self.engine.header());
                     if holds && promises {
                         self.aof.hold_back(hold, *to, &message);
                     } else {
-                        self.bus.send(*to, &header, &message, by);
+                        self.bus.send(*to, header, &message, by);
                     }
                 }
                 (Effect::OpenLink { link, address }, _) => self.bus.open_link(*link, *address, by),

@@ -180,6 +180,11 @@ impl RequestReader {
         self.stage != Stage::Start || self.searched > 0
     }
 
+    /// Whether a large argument has come in part.
+    pub fn is_in_large(&self) -> bool {
+        matches!(self.stage, Stage::Large { .. })
+    }
+
     /// Goes on with the current request, which begins at the first byte of `buffer`.
     ///
     /// The buffer must begin with the bytes that the previous call said to keep, and must be shorter than
@@ -495,7 +500,22 @@ fn span(start: usize, len: usize) -> Span {
 /// A canonical number of at most nine digits in front of a complete line end, and how many bytes both take.
 /// Nearly every number in nearly every request is one; whatever else stands there is looked at by
 /// [`canonical`].
+#[inline(always)]
 fn short_number(line: &[u8]) -> Option<(usize, usize)> {
+    let value = |digit: u8| usize::from(digit - b'0');
+    // Most have one to three digits, for which no loop is needed.
+    match *line {
+        [a @ b'0'..=b'9', b'\r', _, ..] => Some((value(a), 3)),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => Some((value(a) * 10 + value(b), 4)),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', _, ..] => {
+            Some((value(a) * 100 + value(b) * 10 + value(c), 5))
+        }
+        _ => number_of_nine_digits(line),
+    }
+}
+
+/// The same for up to nine digits.
+fn number_of_nine_digits(line: &[u8]) -> Option<(usize, usize)> {
     let mut value = 0;
     for (len, byte) in line.iter().enumerate().take(10) {
         let digit = byte.wrapping_sub(b'0');

@@ -10,6 +10,13 @@ pub fn status(out: &mut Vec<u8>, text: &[u8]) {
     line(out, b'+', text);
 }
 
+/// A status that is known to have no line end inside: a job ID.
+pub fn plain_status(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'+');
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// An error: its code and text, without the leading dash. Line ends inside become blanks.
 pub fn error(out: &mut Vec<u8>, text: &[u8]) {
     line(out, b'-', text);
@@ -68,8 +75,21 @@ fn line(out: &mut Vec<u8>, sigil: u8, text: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Sigil, a sign if `negative`, digits and line end, made from the right and appended in one go.
+/// Sigil, a sign if `negative`, digits and line end.
 fn number_line(out: &mut Vec<u8>, sigil: u8, negative: bool, magnitude: u64) {
+    let digit = |unit: u64| b'0' + (magnitude / unit % 10) as u8;
+    // Nearly all numbers are short, and what has a fixed length is appended without a loop and a call.
+    match magnitude {
+        _ if negative => long_number_line(out, sigil, negative, magnitude),
+        0..10 => out.extend_from_slice(&[sigil, digit(1), b'\r', b'\n']),
+        10..100 => out.extend_from_slice(&[sigil, digit(10), digit(1), b'\r', b'\n']),
+        100..1000 => out.extend_from_slice(&[sigil, digit(100), digit(10), digit(1), b'\r', b'\n']),
+        _ => long_number_line(out, sigil, negative, magnitude),
+    }
+}
+
+/// The same for any number, made from the right and appended in one go.
+fn long_number_line(out: &mut Vec<u8>, sigil: u8, negative: bool, magnitude: u64) {
     const LEN: usize = 1 + 1 + 20 + 2;
     let mut text = [0; LEN];
     text[LEN - 2..].copy_from_slice(b"\r\n");
@@ -124,10 +144,13 @@ mod tests {
     #[test]
     fn the_bytes_are_those_of_the_protocol() {
         assert_eq!(written(|out| status(out, b"OK")), b"+OK\r\n");
+        assert_eq!(written(|out| plain_status(out, b"OK")), b"+OK\r\n");
         assert_eq!(written(|out| error(out, b"ERR a\r\nb")), b"-ERR a  b\r\n");
         assert_eq!(written(|out| int(out, i64::MIN)), b":-9223372036854775808\r\n");
         assert_eq!(written(|out| int(out, i64::MAX)), b":9223372036854775807\r\n");
-        assert_eq!(written(|out| int(out, 0)), b":0\r\n");
+        for number in [0, 9, 10, 99, 100, 999, 1000, -1, -10] {
+            assert_eq!(written(|out| int(out, number)), format!(":{number}\r\n").as_bytes());
+        }
         assert_eq!(written(|out| bulk(out, b"")), b"$0\r\n\r\n");
         assert_eq!(written(|out| bulk_header(out, usize::MAX)), b"$18446744073709551615\r\n");
         assert_eq!(written(|out| array(out, 10)), b"*10\r\n");

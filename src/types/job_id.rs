@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::node::{HEX, hex_value};
+use super::node::HEX;
 use super::{Millis, NodeId};
 
 /// A job's identity in 24 bytes: 4 of the creating node, 18 random, 2 for the time to live in minutes.
@@ -102,19 +102,19 @@ impl JobId {
     }
 
     fn unpack(text: &[u8]) -> Option<JobId> {
+        let text: &[u8; JobId::TEXT_LEN] = text.try_into().ok()?;
         let mut bytes = [0; 24];
-        hex_into(&mut bytes[..4], &text[2..10])?;
+        // What is no digit is seen in what all digits have together, so it is looked at once.
+        let mut seen = hex_into(&mut bytes[..4], &text[2..10]);
         for (out, quad) in bytes[4..22].as_chunks_mut::<3>().0.iter_mut().zip(text[11..35].as_chunks::<4>().0)
         {
-            let digits = quad.map(|c| BASE64_VALUES[usize::from(c)]);
-            let word = digits.iter().fold(0u32, |word, digit| word << 6 | u32::from(*digit & 63));
-            if digits.contains(&NOT_BASE64) {
-                return None;
-            }
+            let [a, b, c, d] = quad.map(|c| BASE64_VALUES[usize::from(c)]);
+            seen |= a | b | c | d;
+            let word = u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
             out.copy_from_slice(&word.to_be_bytes()[1..]);
         }
-        hex_into(&mut bytes[22..], &text[36..40])?;
-        Some(JobId(bytes))
+        seen |= hex_into(&mut bytes[22..], &text[36..40]);
+        (seen & NO_DIGIT == 0).then_some(JobId(bytes))
     }
 
     /// The text form.
@@ -135,11 +135,15 @@ impl JobId {
     }
 }
 
-fn hex_into(bytes: &mut [u8], text: &[u8]) -> Option<()> {
+/// Reads hex digits, and says which bits their values have: [`NO_DIGIT`] if one is none.
+fn hex_into(bytes: &mut [u8], text: &[u8]) -> u8 {
+    let mut seen = 0;
     for (byte, pair) in bytes.iter_mut().zip(text.as_chunks::<2>().0) {
-        *byte = hex_value(pair[0])? << 4 | hex_value(pair[1])?;
+        let [high, low] = pair.map(|c| HEX_VALUES[usize::from(c)]);
+        seen |= high | low;
+        *byte = high << 4 | low & 15;
     }
-    Some(())
+    seen
 }
 
 fn hex_from(text: &mut [u8], bytes: &[u8]) {
@@ -149,16 +153,21 @@ fn hex_from(text: &mut [u8], bytes: &[u8]) {
 }
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const NOT_BASE64: u8 = 0xff;
-const BASE64_VALUES: [u8; 256] = {
-    let mut values = [NOT_BASE64; 256];
+/// Bits that the value of no digit has.
+const NO_DIGIT: u8 = 0xc0;
+const BASE64_VALUES: [u8; 256] = digit_values(BASE64);
+const HEX_VALUES: [u8; 256] = digit_values(HEX);
+
+/// The value of each byte as a digit, [`NO_DIGIT`] if it is none.
+const fn digit_values(digits: &[u8]) -> [u8; 256] {
+    let mut values = [NO_DIGIT; 256];
     let mut i = 0;
-    while i < 64 {
-        values[BASE64[i] as usize] = i as u8;
+    while i < digits.len() {
+        values[digits[i] as usize] = i as u8;
         i += 1;
     }
     values
-};
+}
 
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -54,6 +54,27 @@ fn bodies_of_every_size_come_back_as_they_went_in() {
     assert_eq!(info_number(&mut client, "registered_jobs"), 0);
 }
 
+/// What is read of a client depends on whether the request before had a large argument.
+#[test]
+fn large_and_small_requests_behind_each_other_are_all_answered_in_order() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    let lens = [40_000, 40_000, 3, 100_000, 0, 0, 33_000, 2_000, 70_000, 5_000_000, 1, 65_536];
+    let bodies = || (0..10).flat_map(|_| lens).enumerate().map(|(n, len)| vec![n as u8; len]);
+    let requests: Vec<u8> = bodies()
+        .flat_map(|body| {
+            let head = format!("*2\r\n$4\r\nECHO\r\n${}\r\n", body.len());
+            [head.as_bytes(), &body, b"\r\n"].concat()
+        })
+        .collect();
+    let mut writing = client.stream.try_clone().expect("a socket can be cloned");
+    let writer = std::thread::spawn(move || writing.write_all(&requests));
+    for (n, body) in bodies().enumerate() {
+        assert!(client.reply() == Value::Bulk(body), "request {n}");
+    }
+    writer.join().expect("it does not panic").expect("the server reads");
+}
+
 #[test]
 fn a_hundred_thousand_ids_in_small_pieces_are_one_command() {
     const IDS: usize = 100_000;

@@ -33,7 +33,7 @@ pub fn encode(reply: &Reply, effects: &Effects, ctx: &ReplyContext, out: &mut Ou
     let protocol = ctx.protocol;
     let bytes = out.bytes_mut();
     match reply {
-        Reply::JobId(id) => write::status(bytes, &id.text()),
+        Reply::JobId(id) => write::plain_status(bytes, &id.text()),
         Reply::Int(n) => write::int(bytes, *n),
         Reply::Jobs { rows, with_counters } => jobs(effects, *rows, *with_counters, out),
         Reply::NoJob | Reply::NoSuchQueue => write::null_array(bytes, protocol),
@@ -49,7 +49,7 @@ pub fn encode(reply: &Reply, effects: &Effects, ctx: &ReplyContext, out: &mut Ou
         }
         Reply::JobScan { cursor, jobs } => {
             scan_head(*cursor, jobs.len(), bytes);
-            jobs.iter().for_each(|id| write::status(bytes, &id.text()));
+            jobs.iter().for_each(|id| write::plain_status(bytes, &id.text()));
         }
         Reply::JobScanAll { cursor, jobs } => {
             scan_head(*cursor, jobs.len(), bytes);

@@ -22,10 +22,12 @@ mod slots;
 mod tests;
 mod watch;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use mio::{Interest, Registry, Token};
 
 use super::server::Server;
@@ -44,7 +46,8 @@ pub(super) use send::Carrier;
 #[derive(Debug)]
 pub(super) struct Bus {
     links: Slots<Link>,
-    own: HashMap<LinkId, u32>,
+    /// The slots of own links. Their names are numbers that the engine counts up, so nobody can make them collide.
+    own: HashMap<LinkId, u32, FixedState>,
     /// Number of links that others opened.
     peers: usize,
     last_peer: u64,
@@ -89,7 +92,7 @@ impl Bus {
     pub(super) fn new(now: UnixMillis) -> Bus {
         Bus {
             links: Slots::new(),
-            own: HashMap::new(),
+            own: HashMap::default(),
             peers: 0,
             last_peer: 0,
             dirty: Vec::new(),
