@@ -143,3 +143,27 @@ fn a_finished_base_stands_for_a_log_that_cannot_be_written() {
     writer.perform(&task);
     assert_eq!(writer.progress().durable, Seq(6));
 }
+
+/// Nobody was told that the sync had failed, since another log was at hand at once. When its base failed, too, no other
+/// rewrite was asked for, and whoever waited for the disk waited for ever.
+#[test]
+fn a_log_that_is_lost_while_the_next_one_waits_says_so_until_there_is_a_base() {
+    let disk = SimDisk::new();
+    let mut writer = writer(&disk, SyncPolicy::EverySecond);
+    feed(&mut writer, b"old");
+    writer.run(Millis(1));
+    writer.switch(log(&disk, 2));
+    feed(&mut writer, b"new");
+    let task = writer.run(Millis(2)).expect("the old one is synced");
+    writer.synced(&task, Err(std::io::Error::from_raw_os_error(EIO)));
+    writer.run(Millis(3));
+    let health = writer.progress().health;
+    assert_eq!(health.failure().and_then(|failure| failure.code), Some(EIO));
+    assert!(health.needs_rewrite(false), "the base may have failed");
+    assert!(!health.needs_rewrite(true), "it may not");
+    assert_eq!(writer.progress().written, Seq(3), "nothing advances meanwhile");
+    writer.anchored(2);
+    let health = writer.progress().health;
+    assert_eq!((health.failure(), health.needs_rewrite(false)), (None, false));
+    assert_eq!(writer.progress().written, Seq(6));
+}
