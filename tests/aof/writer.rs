@@ -3,7 +3,7 @@
 use disque::aof::{Failure, Health, LogFile, Names, Origin, Rewriter, Seq, SyncPolicy, SyncTask, Writer};
 use disque::types::{Millis, NodeId, UnixMillis};
 
-use crate::sim_disk::{EIO, SimDisk};
+use crate::sim_disk::{EIO, Fault, SimDisk};
 
 fn writer(disk: &SimDisk, policy: SyncPolicy) -> Writer<SimDisk> {
     Writer::new(disk.clone(), log(disk, 1), policy, Millis(0))
@@ -166,4 +166,19 @@ fn a_log_that_is_lost_while_the_next_one_waits_says_so_until_there_is_a_base() {
     let health = writer.progress().health;
     assert_eq!((health.failure(), health.needs_rewrite(false)), (None, false));
     assert_eq!(writer.progress().written, Seq(6));
+}
+
+/// The disk was full, and stayed so.
+#[test]
+fn a_base_that_cannot_be_finished_leaves_nothing() {
+    let disk = SimDisk::new();
+    let mut rewriter = Rewriter::new(disk.clone(), Names::new("a"), &disque::aof::Chain::default());
+    let origin = Origin { created: UnixMillis(1), node: NodeId::from_bytes([1; 20]), salt: 1 };
+    for fault in [1, 2] {
+        rewriter.begin(2, origin).expect("the disk is good");
+        rewriter.write(b"frames").expect("the disk is good");
+        disk.fault_at(disk.calls() + fault - 1, Fault::Error(EIO));
+        rewriter.finish().expect_err("the sync fails, or the rename");
+        assert_eq!(disk.names(), [""; 0]);
+    }
 }
