@@ -558,3 +558,21 @@ fn a_policy_that_changes_leaves_nobody_waiting() {
     text(&client.reply());
     assert_eq!(client.reply(), Value::ok());
 }
+
+/// What a start that failed had turned off was off at the next one.
+#[test]
+fn a_controlled_restart_that_fails_can_be_tried_again() {
+    let dir = Scratch::new();
+    fs::copy(recorded("appendonly-truncated.aof"), dir.path().join("disque.aof")).expect("it can be copied");
+    let conf = dir.path().join("disque.conf");
+    let text = "aof-enqueue-jobs-once yes\nappendonly yes\naof-load-truncated no\n";
+    fs::write(&conf, text).expect("it can be written");
+    let output = Command::new(PROGRAM)
+        .args(words(&format!("disque.conf --port {} --bind 127.0.0.1", free_port())))
+        .current_dir(dir.path())
+        .stdin(Stdio::null())
+        .output()
+        .expect("the server program was built");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(fs::read_to_string(&conf).expect("it is text"), text);
+}
