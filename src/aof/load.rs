@@ -251,6 +251,8 @@ impl<L: FileLayer> Loader<L> {
                     self.summary.tails.push(rest);
                 }
             }
+            // It had a header, at least, when it got its name.
+            None if self.is_base(self.index) => self.summary.add(rest),
             Some(Format::Rc1) | None if tail > 0 => self.summary.tails.push(rest),
             Some(Format::Rc1) | None => {}
         }
@@ -264,6 +266,10 @@ impl<L: FileLayer> Loader<L> {
         }
         self.index += 1;
         Ok(())
+    }
+
+    fn is_base(&self, index: usize) -> bool {
+        index == 0 && matches!(self.chain.base, Some(Base::Framed(_)))
     }
 
     /// Kind and number that the name of a file of ours tells.
