@@ -306,9 +306,6 @@ impl<L: FileLayer> Loader<L> {
                 let size = size(layer, &name)?;
                 let file =
                     uninterrupted(|| layer.open(&name)).map_err(|error| io_error(&name, "open", &error))?;
-                // What was read may be in the system's memory only, if the process before was killed. From here on it counts
-                // as durable.
-                uninterrupted(|| layer.sync(&file)).map_err(|error| io_error(&name, "fsync", &error))?;
                 (LogFile { file, number, size }, header.salt)
             }
             _ => {
