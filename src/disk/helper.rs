@@ -17,8 +17,6 @@ pub(super) enum Errand<L: FileLayer> {
     Base(Vec<u8>),
     /// The base is whole.
     Finish,
-    /// The base is not wanted any more.
-    GiveUp,
 }
 
 /// Runs errands until nobody can send any.
@@ -61,10 +59,6 @@ pub(super) fn run<L: FileLayer>(
                 }
                 Err(failure) => shared.tell(Event::Failed(failure)),
             },
-            Errand::GiveUp => {
-                failed = true;
-                rewriter.give_up();
-            }
         }
     }
     rewriter.give_up();

@@ -49,18 +49,14 @@ pub struct DiskStatus {
     pub health: Health,
     /// How far the log is durable.
     pub durable: Seq,
-    /// Size of the log at hand.
+    /// Number of the log at hand.
+    pub log_number: u64,
+    /// Its size.
     pub log_size: u64,
     /// Whether a sync is under way.
     pub syncing: bool,
-    /// Whether a log waits to be switched to; no rewrite can begin before.
-    pub switching: bool,
     /// How often a sync was due while the one before was under way.
     pub delayed_syncs: u64,
-    /// How long the last write took.
-    pub last_write: Duration,
-    /// How long the last sync under `always` took.
-    pub last_sync: Duration,
 }
 
 /// What the loop, the writer and the helper share.
@@ -73,6 +69,8 @@ pub(super) struct Shared<L: FileLayer> {
     awaited: AtomicBool,
     status: Mutex<DiskStatus>,
     status_changed: AtomicBool,
+    /// Number of the last log that was to be switched to.
+    newest_log: AtomicU64,
     events: Mutex<Vec<Event<L::File>>>,
     base_backlog: AtomicUsize,
     wake: Wake,
@@ -175,8 +173,13 @@ where
             written: AtomicU64::new(0),
             durable: AtomicU64::new(0),
             awaited: AtomicBool::new(false),
-            status: Mutex::new(DiskStatus { log_size: log.size, ..DiskStatus::default() }),
+            status: Mutex::new(DiskStatus {
+                log_number: log.number,
+                log_size: log.size,
+                ..DiskStatus::default()
+            }),
             status_changed: AtomicBool::new(false),
+            newest_log: AtomicU64::new(log.number),
             events: Mutex::new(Vec::new()),
             base_backlog: AtomicUsize::new(0),
             wake,
@@ -202,12 +205,19 @@ where
         });
     }
 
-    /// What is written from now on goes to this log. What was framed for the old one must have been handed over.
+    /// What is written from now on goes to this log. What was framed for the old one must have been handed over, and
+    /// the last switch must be over.
     pub fn switch(&self, log: LogFile<L::File>) {
+        self.shared.newest_log.store(log.number, Ordering::Relaxed);
         self.shared.order(|inbox| {
             assert!(inbox.switch.is_none(), "one log after the other");
             inbox.switch = Some(log);
         });
+    }
+
+    /// Whether a log waits to be switched to, however far the writer has got with it; no rewrite can begin before.
+    pub fn is_switching(&self) -> bool {
+        self.shared.newest_log.load(Ordering::Relaxed) != self.shared.status.lock().log_number
     }
 
     /// Everything up to here is to be synced, whatever the policy.
@@ -272,11 +282,6 @@ where
         self.errand(Errand::Finish);
     }
 
-    /// Gives a rewrite up.
-    pub fn give_up_rewrite(&self) {
-        self.errand(Errand::GiveUp);
-    }
-
     fn errand(&self, errand: Errand<L>) {
         self.errands.send(errand).expect("the helper runs until its errands end");
     }
@@ -312,12 +317,22 @@ where
             let stop = taken.stop;
             self.take(&mut taken);
             if stop {
-                self.writer.sync_now(self.clock.now());
-                self.publish(&DiskStatus::default());
-                return;
+                return self.end(&mut taken);
             }
             self.work();
         }
+    }
+
+    /// Writes and syncs all there is. A sync that is under way is waited for: if it fails, the system may report success
+    /// to the next one.
+    fn end(&mut self, taken: &mut Inbox<L>) {
+        while self.writer.is_syncing() {
+            self.wait(taken);
+            self.take(taken);
+            self.work();
+        }
+        self.writer.sync_now(self.clock.now());
+        self.publish();
     }
 
     /// Waits until there is something to do, and takes all of it. Emptied buffers are left in exchange.
@@ -364,26 +379,19 @@ where
 
     /// Writes, syncs or has synced, tells.
     fn work(&mut self) {
-        let mut status = DiskStatus::default();
-        loop {
-            let begin = Instant::now();
-            let task = self.writer.run(self.clock.now());
-            status.last_write = status.last_write.max(begin.elapsed());
-            let Some(task) = task else { break };
+        while let Some(task) = self.writer.run(self.clock.now()) {
             // Whoever waits for this sync waits for the writer anyway, and what is written meanwhile would only
             // make the disk's work longer. A sync that one client asked for holds up no other.
             if self.policy == SyncPolicy::Always || self.writer.is_switching() {
-                let begin = Instant::now();
                 self.writer.perform(&task);
-                status.last_sync = begin.elapsed();
             } else if self.errands.send(Errand::Sync(task)).is_err() {
                 unreachable!("the helper runs until its errands end");
             }
         }
-        self.publish(&status);
+        self.publish();
     }
 
-    fn publish(&mut self, measured: &DiskStatus) {
+    fn publish(&mut self) {
         let progress = self.writer.progress();
         let shared = &self.shared;
         let advanced = shared.written.swap(progress.written.0, Ordering::SeqCst) != progress.written.0
@@ -394,12 +402,10 @@ where
         *status = DiskStatus {
             health: progress.health,
             durable: progress.durable,
+            log_number: self.writer.log().number,
             log_size: self.writer.log().size,
             syncing: self.writer.is_syncing(),
-            switching: self.writer.is_switching(),
             delayed_syncs: self.writer.delayed_syncs(),
-            last_write: measured.last_write,
-            last_sync: measured.last_sync,
         };
         drop(status);
         if changed {

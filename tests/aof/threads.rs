@@ -46,11 +46,13 @@ struct Gated {
     files: OsFiles,
     gate: Arc<(Mutex<bool>, Condvar)>,
     full: Arc<AtomicBool>,
+    /// Syncs of the helper fail.
+    helper_fails: Arc<AtomicBool>,
 }
 
 impl Gated {
     fn new(files: OsFiles) -> Gated {
-        Gated { files, gate: Arc::default(), full: Arc::default() }
+        Gated { files, gate: Arc::default(), full: Arc::default(), helper_fails: Arc::default() }
     }
 
     fn set_shut(&self, shut: bool) {
@@ -88,6 +90,13 @@ impl FileLayer for Gated {
         self.files.truncate(file, len)
     }
     fn sync(&mut self, file: &Self::File) -> io::Result<()> {
+        if self.helper_fails.load(Ordering::Relaxed) && std::thread::current().name() == Some("aof-helper") {
+            self.pass()?;
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        if self.helper_fails.load(Ordering::Relaxed) {
+            return self.files.sync(file);
+        }
         self.pass()?;
         self.files.sync(file)
     }
@@ -266,4 +275,56 @@ fn a_rewrite_goes_on_beside_the_writing() {
     let mut names = layer.files.clone().list().expect("it can be listed");
     names.sort();
     assert_eq!(names, ["disque.aof.2.base", "disque.aof.2.log"]);
+}
+
+/// The system reports an error once: the last sync of the process succeeded, and clients were told that they were safe.
+#[test]
+fn a_sync_that_fails_while_the_writer_ends_is_not_believed() {
+    let dir = Dir::new();
+    let layer = Gated::new(dir.files());
+    let mut node = Loop::start(&layer, SyncPolicy::No);
+    let seq = node.add(1);
+    node.wait(|disk| disk.written() >= seq);
+    layer.helper_fails.store(true, Ordering::Relaxed);
+    layer.set_shut(true);
+    node.disk.want_sync(seq);
+    while !node.disk.status().syncing {
+        std::thread::yield_now();
+    }
+    let opener = layer.clone();
+    let opening = std::thread::spawn(move || {
+        // As late as may be; nothing depends on it.
+        (0..10_000).for_each(|_| std::thread::yield_now());
+        opener.set_shut(false);
+    });
+    let status = node.disk.stop();
+    opening.join().expect("it only waits");
+    assert!(matches!(status.health, Health::Lost(_)), "{status:?}");
+    assert!(status.durable < seq);
+}
+
+/// While the writer stood in a call, a rewrite could begin and end, and the next one made the server stop: there was a
+/// log that waited already.
+#[test]
+fn a_log_waits_to_be_switched_to_from_the_moment_that_it_is_handed_over() {
+    let dir = Dir::new();
+    let layer = Gated::new(dir.files());
+    let mut node = Loop::start(&layer, SyncPolicy::Always);
+    assert!(!node.disk.is_switching());
+    node.disk.begin_rewrite(2, origin(20), origin(21), true);
+    let mut begun = None;
+    node.wait(|disk| {
+        begun = begun.take().or_else(|| disk.events().pop());
+        begun.is_some()
+    });
+    let Some(Event::Begun(log)) = begun else { panic!("{begun:?}") };
+    layer.set_shut(true);
+    node.add(1);
+    node.disk.switch(log);
+    assert!(node.disk.is_switching(), "the writer may not have heard of it");
+    layer.set_shut(false);
+    while node.disk.is_switching() {
+        std::thread::yield_now();
+    }
+    node.disk.stop();
 }
