@@ -292,3 +292,22 @@ fn jobs_that_were_added_here_are_found_by_their_ids_after_a_restart_too() {
         assert_eq!((again.job_count(), again.jobs.indexed()), (3000, 0));
     }
 }
+
+/// 4,096 jobs of a mebibyte each were put into memory at once by SHUTDOWN REWRITE-AOF.
+#[test]
+fn a_step_of_a_walk_shows_few_long_bodies_and_all_steps_show_all() {
+    let mut engine = engine();
+    for number in 1..=40 {
+        let mut long = job(number, 100, &[ME]);
+        long.image.body = BodyArg::Owned(vec![number; 100 << 10]);
+        engine.restore(Record::Job(long));
+    }
+    engine.finish_restore(NOW, Requeueing::Own);
+    let (mut walk, mut steps) = (Walk::Start, Vec::new());
+    while walk != Walk::Done {
+        let mut jobs = 0;
+        walk = engine.walk(walk, 1000, |record| jobs += u64::from(matches!(record, Record::Job(_))));
+        steps.push(jobs);
+    }
+    assert_eq!((steps.iter().sum::<u64>(), steps.iter().max()), (40, Some(&3)));
+}
