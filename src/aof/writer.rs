@@ -207,8 +207,11 @@ impl<L: FileLayer> Writer<L> {
         self.sync_wanted = self.sync_wanted.max(up_to);
     }
 
-    /// Changes the policy.
+    /// Changes the policy. What was fed under `always` is synced still: nobody had to ask for it.
     pub fn set_policy(&mut self, policy: SyncPolicy) {
+        if self.policy == SyncPolicy::Always {
+            self.want_sync(self.fed);
+        }
         self.policy = policy;
     }
 

@@ -358,10 +358,6 @@ where
     }
 
     fn take(&mut self, taken: &mut Inbox<L>) {
-        if let Some(policy) = taken.policy.take() {
-            self.policy = policy;
-            self.writer.set_policy(policy);
-        }
         if let Some((task, result)) = taken.synced.take() {
             self.writer.synced(&task, result);
         }
@@ -374,6 +370,11 @@ where
             self.writer.anchored(number);
         }
         self.writer.want_sync(mem::take(&mut taken.want_sync));
+        // It came behind some of the bytes; for those before it what was promised then counts.
+        if let Some(policy) = taken.policy.take() {
+            self.policy = policy;
+            self.writer.set_policy(policy);
+        }
         taken.stop = false;
     }
 

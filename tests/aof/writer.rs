@@ -182,3 +182,18 @@ fn a_base_that_cannot_be_finished_leaves_nothing() {
         assert_eq!(disk.names(), [""; 0]);
     }
 }
+
+/// Whoever waited for the disk under `always` waited for ever, if the policy became `no` before the writer came to it.
+#[test]
+fn what_was_fed_under_always_is_synced_whatever_the_policy_becomes() {
+    for policy in [SyncPolicy::No, SyncPolicy::EverySecond] {
+        let disk = SimDisk::new();
+        let mut writer = writer(&disk, SyncPolicy::Always);
+        feed(&mut writer, b"one");
+        writer.set_policy(policy);
+        let task = writer.run(Millis(1)).expect("it was promised");
+        writer.perform(&task);
+        feed(&mut writer, b"two");
+        assert!(!is_due(&writer.run(Millis(2))), "{policy:?}");
+    }
+}

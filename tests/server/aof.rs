@@ -546,19 +546,6 @@ fn a_node_whose_file_is_damaged_gets_its_copies_from_the_others() {
     assert!(log.contains("a node has lost records"), "{log}");
 }
 
-/// Whoever waited for the disk by `always` was never told once the policy was another one.
-#[test]
-fn a_policy_that_changes_leaves_nobody_waiting() {
-    let dir = Scratch::new();
-    let server = start(dir.path(), "--appendfsync always");
-    let mut client = server.connect();
-    let add = crate::support::request(&["ADDJOB", "q", "x", "0", "SYNC"]);
-    let set = crate::support::request(&["CONFIG", "SET", "appendfsync", "no"]);
-    client.send_raw(&[add, set].concat());
-    text(&client.reply());
-    assert_eq!(client.reply(), Value::ok());
-}
-
 /// What a start that failed had turned off was off at the next one.
 #[test]
 fn a_controlled_restart_that_fails_can_be_tried_again() {

@@ -191,8 +191,6 @@ impl OpenFile {
         if self.policy != policy {
             self.policy = policy;
             self.disk.set_policy(policy);
-            // Under `always` nobody had to ask for a sync; whoever waits for the disk must not wait for ever now.
-            self.sync_wanted = self.journal.seq();
         }
     }
 
