@@ -72,6 +72,26 @@ fn queued_after(engine: &mut Engine, millis: u64) -> u64 {
     counts(engine)[1]
 }
 
+/// How many jobs wait in a queue.
+fn waiting_in(engine: &Engine, queue: &[u8]) -> u64 {
+    engine.queue_facts(queue).map_or(0, |facts| facts.len)
+}
+
+/// A job of one copy.
+fn add() -> super::Request<'static> {
+    super::Request::AddJob(super::AddJob {
+        queue: b"q",
+        body: BodyArg::Borrowed(b"x"),
+        timeout: Millis(0),
+        replicate: Some(1),
+        ttl: Millis(1_000_000),
+        retry: None,
+        delay: Span32::ZERO,
+        maxlen: None,
+        replication: super::Replication::Sync,
+    })
+}
+
 fn delivered(number: u8, retry: u64) -> Record<'static> {
     Record::Standing(Standing {
         id: id(number, retry),
@@ -159,19 +179,81 @@ fn a_later_record_of_a_job_counts_but_not_in_files_of_rc1_nor_when_it_is_done() 
     let mut later = job(1, 100, &[ME]);
     later.image.queue = Cow::Borrowed(b"other");
     let two = vec![Record::Job(job(1, 100, &[ME])), Record::Job(later.clone())];
-    assert_eq!(restored(two, Requeueing::Own).queue_count(), 1);
+    let engine = restored(two, Requeueing::Own);
+    assert_eq!((engine.queue_count(), waiting_in(&engine, b"other")), (1, 1));
     later.requeue_at = JobRecord::DUE_UNKNOWN;
     let two = vec![Record::Job(job(1, 100, &[ME])), Record::Job(later.clone())];
     let engine = restored(two, Requeueing::Own);
-    assert_eq!((engine.queue_count(), counts(&engine)), (1, [0, 1, 0]));
+    assert_eq!((engine.queue_count(), waiting_in(&engine, b"q")), (1, 1));
     let acked = Record::Acked(Acked {
         id: id(1, 100),
         expires_at: NOW + Millis::from_secs(9),
         holders: Cow::Borrowed(&[ME, OTHER]),
         confirmed: Cow::Borrowed(&[ME]),
     });
-    let done = vec![Record::Job(job(1, 100, &[ME])), acked, Record::Job(job(1, 100, &[ME]))];
-    assert_eq!(counts(&restored(done, Requeueing::All)), [0, 0, 1]);
+    let Record::Standing(mut standing) = delivered(1, 100) else { unreachable!("it is one") };
+    standing.queued = true;
+    for later in [Record::Job(job(1, 100, &[ME])), Record::Standing(standing)] {
+        let done = vec![Record::Job(job(1, 100, &[ME])), acked.clone(), later];
+        assert_eq!(counts(&restored(done, Requeueing::All)), [0, 0, 1]);
+    }
+}
+
+#[test]
+fn an_acknowledgement_of_an_unknown_job_is_kept_until_it_expires() {
+    let acked = |number, expires_at| {
+        Record::Acked(Acked {
+            id: id(number, 100),
+            expires_at,
+            holders: Cow::Borrowed(&[OTHER]),
+            confirmed: Cow::Borrowed(&[]),
+        })
+    };
+    let records = vec![acked(1, NOW), acked(2, NOW + Millis(1))];
+    assert_eq!(counts(&restored(records, Requeueing::Own)), [0, 0, 1]);
+}
+
+#[test]
+fn what_others_may_hold_waits_until_links_are_up() {
+    let mut overdue = job(1, 100, &[ME]);
+    overdue.requeue_at = NOW - Millis(1);
+    // That another node may have it is known from a later record only.
+    let holders = Record::Holders { id: id(1, 100), holders: Cow::Borrowed(&[ME, OTHER]) };
+    let mut engine = restored(vec![Record::Job(overdue), holders], Requeueing::Own);
+    assert_eq!(counts(&engine), [1, 0, 0]);
+    assert_eq!(queued_after(&mut engine, 2_999), 0);
+    assert_eq!(queued_after(&mut engine, 5_000), 1);
+}
+
+/// Whatever it says of the queue: it was handed out.
+#[test]
+fn what_may_be_delivered_once_and_was_is_never_queued_again() {
+    let mut engine_of = |flags, queued| {
+        let mut once = job(1, 0, &[ME]);
+        once.image.flags = flags;
+        once.image.state = if queued { JobRecord::QUEUED } else { JobRecord::ACTIVE };
+        once.requeue_at = NOW + Millis(1);
+        restored(vec![Record::Job(once)], Requeueing::All)
+    };
+    for queued in [false, true] {
+        let mut engine = engine_of(1 | JobRecord::DELIVERED, queued);
+        assert_eq!(queued_after(&mut engine, 900_000), 0);
+    }
+    assert_eq!(counts(&engine_of(1, true)), [0, 1, 0]);
+    assert_eq!(queued_after(&mut engine_of(1, false), 1), 1, "its delay goes on");
+}
+
+/// The order of jobs must not turn round because the wall clock was set back meanwhile.
+#[test]
+fn jobs_that_are_added_after_a_restart_are_younger_than_those_before() {
+    let own = JobId::new(ME.bytes()[..4].try_into().expect("four bytes"), [1; 18], Millis(86_400_000), true);
+    let mut late = job(1, 100, &[ME]);
+    late.image.id = own;
+    late.image.ctime = Ctime::at(NOW + Millis::from_secs(500));
+    let mut engine = restored(vec![Record::Job(late)], Requeueing::Own);
+    engine.step(NOW, Input::Request { client: ClientId(1), request: add() }, &mut Effects::new());
+    let ids: Vec<JobId> = engine.next_jobs(b"q", 2).into_iter().map(|job| job.id).collect();
+    assert_eq!((ids.len(), ids[0]), (2, own));
 }
 
 #[test]
@@ -257,18 +339,7 @@ fn jobs_that_were_added_here_are_found_by_their_ids_after_a_restart_too() {
     };
     step(&mut first, Input::Control(Control::Persist(Persistence::On)));
     for _ in 0..3000 {
-        let request = super::Request::AddJob(super::AddJob {
-            queue: b"q",
-            body: BodyArg::Borrowed(b"x"),
-            timeout: Millis(0),
-            replicate: Some(1),
-            ttl: Millis(1_000_000),
-            retry: None,
-            delay: Span32::ZERO,
-            maxlen: None,
-            replication: super::Replication::Sync,
-        });
-        step(&mut first, Input::Request { client: ClientId(1), request });
+        step(&mut first, Input::Request { client: ClientId(1), request: add() });
     }
     let mut base: Vec<(u8, Vec<u8>)> = Vec::new();
     let mut walk = Walk::Start;
