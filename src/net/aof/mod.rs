@@ -1,6 +1,7 @@
 //! The append-only file as the loop sees it: what is appended, who waits for it, and how it does.
 //!
-//! Nothing here waits for the disk but turning the file on, and the end of the server.
+//! Nothing here waits for the disk but turning the file on and off (BGREWRITEAOF without a file does both), DEBUG LOADAOF,
+//! and the end of the server.
 
 mod control;
 mod gate;
