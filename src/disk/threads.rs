@@ -1,4 +1,4 @@
-//! The writer thread, and the loop's handle to it and to the helper.
+//! The writer thread, and the loop's handle to it and to its helpers.
 //!
 //! The loop puts what it has framed in a turn into the box and goes on; the writer takes all that has gathered
 //! since it last looked. So the more there is to do, the more is done at once.
@@ -59,7 +59,7 @@ pub struct DiskStatus {
     pub delayed_syncs: u64,
 }
 
-/// What the loop, the writer and the helper share.
+/// What the loop, the writer and its helpers share.
 pub(super) struct Shared<L: FileLayer> {
     inbox: Mutex<Inbox<L>>,
     filled: Condvar,
@@ -149,8 +149,9 @@ impl<L: FileLayer> Shared<L> {
 /// The loop's handle. Dropping it without [`Disk::stop`] leaves what was not written unwritten.
 pub struct Disk<L: FileLayer> {
     shared: Arc<Shared<L>>,
-    errands: Sender<Errand<L>>,
+    errands: Sender<Errand>,
     writer: JoinHandle<()>,
+    syncer: JoinHandle<()>,
     helper: JoinHandle<()>,
 }
 
@@ -159,7 +160,7 @@ where
     L: FileLayer + Clone + Send + 'static,
     L::File: Send + Sync,
 {
-    /// Starts both threads on a log that was loaded. `wake` is called when there is something for the loop.
+    /// Starts the threads on a log that was loaded. `wake` is called when there is something for the loop.
     pub fn start(
         layer: L,
         log: LogFile<L::File>,
@@ -185,16 +186,20 @@ where
             wake,
         });
         let (errands, receiver) = channel();
-        let (helper_layer, helper_shared) = (layer.clone(), Arc::clone(&shared));
+        let helper_shared = Arc::clone(&shared);
         let helper = thread::Builder::new()
             .name("aof-helper".to_owned())
-            .spawn(move || helper::run(helper_layer, rewriter, &receiver, &helper_shared))?;
+            .spawn(move || helper::run(rewriter, &receiver, &helper_shared))?;
+        let (syncs, tasks) = channel();
+        let (syncer_layer, syncer_shared) = (layer.clone(), Arc::clone(&shared));
+        let syncer = thread::Builder::new()
+            .name("aof-sync".to_owned())
+            .spawn(move || helper::run_syncs(syncer_layer, &tasks, &syncer_shared))?;
         let clock = Clock(Instant::now());
         let writer = Writer::new(layer, log, policy, clock.now());
-        let mut driver =
-            Driver { writer, policy, clock, shared: Arc::clone(&shared), errands: errands.clone() };
+        let mut driver = Driver { writer, policy, clock, shared: Arc::clone(&shared), syncs };
         let writer = thread::Builder::new().name("aof-writer".to_owned()).spawn(move || driver.run())?;
-        Ok(Disk { shared, errands, writer, helper })
+        Ok(Disk { shared, errands, writer, syncer, helper })
     }
 
     /// Hands over what was framed; the buffer is empty afterwards, and often one that was used before.
@@ -282,14 +287,15 @@ where
         self.errand(Errand::Finish);
     }
 
-    fn errand(&self, errand: Errand<L>) {
+    fn errand(&self, errand: Errand) {
         self.errands.send(errand).expect("the helper runs until its errands end");
     }
 
-    /// Writes and syncs everything, and ends both threads. Waits for the disk. Returns how far it came.
+    /// Writes and syncs everything, and ends the threads. Waits for the disk. Returns how far it came.
     pub fn stop(self) -> DiskStatus {
         self.shared.order(|inbox| inbox.stop = true);
         self.writer.join().expect("a panic of a thread ends the process");
+        self.syncer.join().expect("a panic of a thread ends the process");
         drop(self.errands);
         self.helper.join().expect("a panic of a thread ends the process");
         self.shared.status.lock().clone()
@@ -302,7 +308,7 @@ struct Driver<L: FileLayer> {
     policy: SyncPolicy,
     clock: Clock,
     shared: Arc<Shared<L>>,
-    errands: Sender<Errand<L>>,
+    syncs: Sender<SyncTask<L::File>>,
 }
 
 impl<L> Driver<L>
@@ -385,8 +391,8 @@ where
             // make the disk's work longer. A sync that one client asked for holds up no other.
             if self.policy == SyncPolicy::Always || self.writer.is_switching() {
                 self.writer.perform(&task);
-            } else if self.errands.send(Errand::Sync(task)).is_err() {
-                unreachable!("the helper runs until its errands end");
+            } else if self.syncs.send(task).is_err() {
+                unreachable!("the thread for syncs runs until its tasks end");
             }
         }
         self.publish();
