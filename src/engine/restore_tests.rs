@@ -228,7 +228,7 @@ fn what_others_may_hold_waits_until_links_are_up() {
 /// Whatever it says of the queue: it was handed out.
 #[test]
 fn what_may_be_delivered_once_and_was_is_never_queued_again() {
-    let mut engine_of = |flags, queued| {
+    let engine_of = |flags, queued| {
         let mut once = job(1, 0, &[ME]);
         once.image.flags = flags;
         once.image.state = if queued { JobRecord::QUEUED } else { JobRecord::ACTIVE };
