@@ -330,3 +330,43 @@ fn help_and_version_are_told() {
     let version = format!("disque-check-aof {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(dir.check(&["--version"], ""), (0, version));
 }
+
+/// What happened since the server had taken over RC1's file was left out, and what was done since came back.
+#[test]
+fn a_file_of_rc1_that_this_server_went_on_from_is_read_with_what_followed() {
+    let dir = Dir::new();
+    dir.put("disque.aof", &recorded("appendonly-rewritten.aof"));
+    let (_, text) = dir.check(&["--json", "disque.aof"], "");
+    assert_eq!(json(&text)["jobs"]["queued"], 5);
+    let known = JobId::parse(b"D-8633cd53-JRASElh4+KrgYAjQELXHx3S4-ffff").expect("it is an ID");
+    let (log, _) = log(1, &[Record::Forgotten { id: known }, job(1, b"new"), job(2, b"new")]);
+    dir.put("disque.aof.1.log", &log);
+    let (code, text) = dir.check(&["--json", "disque.aof"], "");
+    assert_eq!((code, &json(&text)["queues"]["new"]["queued"]), (0, &2.into()));
+    assert_eq!(
+        dir.check(&["--to-rc1", "out.aof", "disque.aof"], ""),
+        (0, "9 jobs written to out.aof\n".to_owned())
+    );
+    let (code, text) = dir.check(&["--from-rc1", "new.aof", "disque.aof"], "");
+    assert_eq!(
+        (code, text.as_str()),
+        (1, "disque.aof goes on in files of this server; --to-rc1 converts them all\n")
+    );
+}
+
+/// The server takes done for done, also if a copy of the job is recorded later.
+#[test]
+fn a_job_that_is_done_is_not_brought_back_by_a_later_record() {
+    let dir = Dir::new();
+    let acked = Record::Acked(disque::aof::Acked {
+        id: job_id(1, true),
+        expires_at: UnixMillis(4_000_000_000_000),
+        holders: Cow::Owned(Vec::new()),
+        confirmed: Cow::Owned(Vec::new()),
+    });
+    dir.put("a.1.log", &log(1, &[acked, job(1, b"q"), job(2, b"q")]).0);
+    let (_, text) = dir.check(&["--json", "a"], "");
+    let jobs = &json(&text)["jobs"];
+    assert_eq!((&jobs["queued"], &jobs["acked"]), (&1.into(), &1.into()));
+    assert_eq!(dir.check(&["--to-rc1", "out.aof", "a"], ""), (0, "1 jobs written to out.aof\n".to_owned()));
+}

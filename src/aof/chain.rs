@@ -7,7 +7,7 @@
 //! | `disque.aof.N.base`       | what was known when log N began; whole, since it gets this name at its end   |
 //! | `disque.aof.N.log`        | what happened since then; goes on in log N+1                                 |
 //! | `disque.aof.N.base.tmp`   | a base that is being written                                                 |
-//! | `disque.aof`              | a file of RC1, which stands for base 0 and is never written to               |
+//! | `disque.aof`              | a file of RC1, which stands for base 0; only a cut off end is ever removed   |
 //! | `disque.aof.rc1`          | the same, once a base stands for what was in it; ours no more                 |
 //!
 //! The log is the base with the highest number and the logs from that number on, without a gap. Everything of a
@@ -103,7 +103,8 @@ impl Names {
     fn parse<'a>(&self, name: &'a str) -> Option<(u64, &'a str)> {
         let (number, kind) = name.strip_prefix(&self.prefix)?.strip_prefix('.')?.split_once('.')?;
         let canonical = !number.starts_with('0') && number.bytes().all(|digit| digit.is_ascii_digit());
-        Some((number.parse().ok().filter(|_| canonical)?, kind))
+        // There is always a next number.
+        Some((number.parse().ok().filter(|number| canonical && *number < u64::MAX)?, kind))
     }
 
     /// The files that a directory with these names has.
@@ -211,6 +212,9 @@ mod tests {
             "d.aof.1.logs",
             "e.aof.1.log",
             "d.aof.x.base",
+            "d.aof.18446744073709551615.base",
+            "d.aof.18446744073709551615.log",
+            "d.aof.18446744073709551616.log",
         ]);
         assert_eq!(found, Ok(Chain::default()));
     }

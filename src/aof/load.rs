@@ -270,6 +270,8 @@ impl<L: FileLayer> Loader<L> {
                     self.summary.tails.push(rest);
                 }
             }
+            // It had a header, at least, when it got its name.
+            None if self.is_base(self.index) => self.summary.add(rest),
             Some(Format::Rc1) | None if tail > 0 => self.summary.tails.push(rest),
             Some(Format::Rc1) | None => {}
         }
@@ -283,6 +285,10 @@ impl<L: FileLayer> Loader<L> {
         }
         self.index += 1;
         Ok(())
+    }
+
+    fn is_base(&self, index: usize) -> bool {
+        index == 0 && matches!(self.chain.base, Some(Base::Framed(_)))
     }
 
     /// Kind and number that the name of a file of ours tells.
@@ -319,9 +325,6 @@ impl<L: FileLayer> Loader<L> {
                 let size = size(layer, &name)?;
                 let file =
                     uninterrupted(|| layer.open(&name)).map_err(|error| io_error(&name, "open", &error))?;
-                // What was read may be in the system's memory only, if the process before was killed. From here on it counts
-                // as durable.
-                uninterrupted(|| layer.sync(&file)).map_err(|error| io_error(&name, "fsync", &error))?;
                 (LogFile { file, number, size }, header.salt)
             }
             _ => {

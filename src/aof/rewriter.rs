@@ -121,15 +121,23 @@ impl<L: FileLayer> Rewriter<L> {
     }
 
     /// The base is whole: it gets its name, and what it stands for goes. An error before the name is durable
-    /// leaves the old files in force; then the base may have its name all the same, which is no harm.
+    /// leaves the old files in force; then the base may have its name all the same, which is no harm. One that has not
+    /// got it is removed: the disk may be full.
     pub fn finish(&mut self) -> Result<Finished, Failure> {
-        let base = self.base.take().expect("a base was begun");
-        self.call("fsync", |layer| layer.sync(&base.file))?;
+        let base = self.base.as_ref().expect("a base was begun");
+        let (file, finished) = (base.file.clone(), Finished { number: base.number, size: base.size });
         let (from, to) = (self.names.unfinished_base(base.number), self.names.base(base.number));
-        self.call("rename", |layer| layer.rename(&from, &to))?;
+        let named = self
+            .call("fsync", |layer| layer.sync(&file))
+            .and_then(|()| self.call("rename", |layer| layer.rename(&from, &to)));
+        if let Err(failure) = named {
+            self.give_up();
+            return Err(failure);
+        }
+        self.base = None;
         self.call("fsync of the directory", FileLayer::sync_dir)?;
         self.tidy();
-        Ok(Finished { number: base.number, size: base.size })
+        Ok(finished)
     }
 
     /// Removes what is left over, as far as possible: it is tried again after the next rewrite and at the start.

@@ -52,8 +52,28 @@ pub enum Health {
     Failing(Failure),
     /// It is not believed: another file and a new base are needed.
     Lost(Failure),
-    /// Another file is being written, and its base is not finished.
-    Recovering,
+    /// Another file is being written instead of the one that failed so, and its base is not finished.
+    Recovering(Failure),
+}
+
+impl Health {
+    /// What is wrong, for as long as it matters to those who wait for the file.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Health::Good => None,
+            Health::Failing(failure) | Health::Lost(failure) | Health::Recovering(failure) => Some(failure),
+        }
+    }
+
+    /// Whether a rewrite must be asked for; without one, the file stays as it is for ever. Of a file that recovers the base
+    /// may have failed before it was known that the base was needed.
+    pub fn needs_rewrite(&self, is_rewriting: bool) -> bool {
+        match self {
+            Health::Good | Health::Failing(_) => false,
+            Health::Lost(_) => true,
+            Health::Recovering(_) => !is_rewriting,
+        }
+    }
 }
 
 /// An error of the disk, in words that can be shown.
@@ -187,8 +207,11 @@ impl<L: FileLayer> Writer<L> {
         self.sync_wanted = self.sync_wanted.max(up_to);
     }
 
-    /// Changes the policy.
+    /// Changes the policy. What was fed under `always` is synced still: nobody had to ask for it.
     pub fn set_policy(&mut self, policy: SyncPolicy) {
+        if self.policy == SyncPolicy::Always {
+            self.want_sync(self.fed);
+        }
         self.policy = policy;
     }
 
@@ -212,9 +235,10 @@ impl<L: FileLayer> Writer<L> {
         (self.written, self.durable) = (next.from, next.from);
         self.syncing = false;
         self.retry_at = Millis(0);
-        if matches!(self.health, Health::Failing(_) | Health::Lost(_)) {
-            self.health = Health::Recovering;
-        }
+        self.health = match std::mem::take(&mut self.health) {
+            Health::Failing(failure) | Health::Lost(failure) => Health::Recovering(failure),
+            health => health,
+        };
     }
 
     /// Whether a log is waiting to be begun.
@@ -238,7 +262,7 @@ impl<L: FileLayer> Writer<L> {
         if number != self.log.number {
             return;
         }
-        if self.health == Health::Recovering {
+        if matches!(self.health, Health::Recovering(_)) {
             self.health = Health::Good;
         }
         if !matches!(self.health, Health::Lost(_)) {
@@ -269,9 +293,11 @@ impl<L: FileLayer> Writer<L> {
                 self.waiting.clear();
                 self.waiting.shrink_to(KEPT_CAPACITY);
                 self.pause = FIRST_PAUSE;
-                if matches!(self.health, Health::Failing(_)) {
-                    self.health = if self.frozen.is_some() { Health::Recovering } else { Health::Good };
-                }
+                self.health = match std::mem::take(&mut self.health) {
+                    Health::Failing(_) if self.frozen.is_none() => Health::Good,
+                    Health::Failing(failure) => Health::Recovering(failure),
+                    health => health,
+                };
             }
             Err(error) => self.write_failed(Failure::new("write", &error), now),
         }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
@@ -33,8 +34,6 @@ struct Final {
 #[derive(Debug)]
 struct Finals {
     jobs: HashMap<JobId, Final, FixedState>,
-    /// Only the first of several jobs with the same ID counts, as in RC1.
-    first_wins: bool,
     records: u64,
 }
 
@@ -42,18 +41,18 @@ struct Finals {
 const PIECE: usize = 1 << 20;
 
 impl Finals {
-    fn new(first_wins: bool) -> Finals {
-        Finals { jobs: HashMap::with_hasher(FixedState::with_seed(0)), first_wins, records: 0 }
+    fn new() -> Finals {
+        Finals { jobs: HashMap::with_hasher(FixedState::with_seed(0)), records: 0 }
     }
 
     fn learn(&mut self, record: &Record<'_>) {
         self.records += 1;
         match record {
-            Record::Job(job) if self.first_wins && self.jobs.contains_key(&job.image.id) => {}
-            Record::Job(job) => {
-                let last = Final { record: self.records, ..Final::default() };
-                self.jobs.insert(job.image.id, last);
-            }
+            Record::Job(job) => match self.jobs.entry(job.image.id) {
+                // As the server takes it: done is done, and of RC1's records of a job the first counts.
+                Entry::Occupied(known) if known.get().acked || job.requeue_at == JobRecord::DUE_UNKNOWN => {}
+                entry => drop(entry.insert(Final { record: self.records, ..Final::default() })),
+            },
             Record::Standing(standing) => {
                 if let Some(job) = self.jobs.get_mut(&standing.id) {
                     job.standing = Some(*standing);
@@ -65,9 +64,7 @@ impl Finals {
                 }
             }
             Record::Acked(acked) => {
-                if let Some(job) = self.jobs.get_mut(&acked.id) {
-                    job.acked = true;
-                }
+                self.jobs.entry(acked.id).or_default().acked = true;
             }
             Record::Forgotten { id } => drop(self.jobs.remove(id)),
             Record::Flushed => self.jobs.clear(),
@@ -96,11 +93,10 @@ impl Finals {
 /// Reads `source` twice; gives each job that is left to `write`. How many there are, and what was wrong.
 fn convert(
     source: &Path,
-    first_wins: bool,
     terminal: &mut Terminal<'_>,
     mut write: impl FnMut(&Record<'_>) -> io::Result<()>,
 ) -> io::Result<Result<(u64, u64), String>> {
-    let mut finals = Finals::new(first_wins);
+    let mut finals = Finals::new();
     let Some(found) = files::records(source, terminal, |record| {
         finals.learn(&record);
         Ok(())
@@ -154,8 +150,7 @@ pub(super) fn to_rc1(source: &Path, output: &Path, terminal: &mut Terminal<'_>) 
     let beside = format!("{name}.tmp");
     let file = layer.create(&beside)?;
     let (mut bytes, mut at) = (Vec::new(), 0);
-    let first_wins = super::options::is_rc1(source)?;
-    let outcome = convert(source, first_wins, terminal, |record| {
+    let outcome = convert(source, terminal, |record| {
         encode_rc1(record, &mut bytes);
         if bytes.len() > PIECE {
             at = append(&mut layer, &file, at, &mut bytes)?;
@@ -177,6 +172,10 @@ pub(super) fn from_rc1(source: &Path, output: &Path, terminal: &mut Terminal<'_>
     if !super::options::is_rc1(source)? {
         return say(terminal, &format!("{} is no append-only file of RC1", shown(source))).map(|()| INVALID);
     }
+    if !files::is_single(source) {
+        let text = format!("{0} goes on in files of this server; --to-rc1 converts them all", shown(source));
+        return say(terminal, &text).map(|()| INVALID);
+    }
     let (dir, name) = split(output);
     let names = Names::new(&name);
     let _lock = Lock::take(&dir.join(names.lock())).map_err(io::Error::other)?;
@@ -192,7 +191,7 @@ pub(super) fn from_rc1(source: &Path, output: &Path, terminal: &mut Terminal<'_>
     let base = origin()?;
     rewriter.begin(1, base).map_err(failed)?;
     let (mut frames, mut bytes) = (BaseFrames::new(base.salt), Vec::new());
-    let outcome = convert(source, true, terminal, |record| {
+    let outcome = convert(source, terminal, |record| {
         frames.add(record, &mut bytes);
         if bytes.len() > PIECE {
             rewriter.write(&bytes).map_err(failed)?;

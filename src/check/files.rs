@@ -47,9 +47,19 @@ pub(super) fn verify(options: &Options, terminal: &mut Terminal<'_>) -> io::Resu
     repair(&options.file, &report, terminal)
 }
 
+/// Whether this is a file by itself, and not the name of a log that has others, too: those of RC1 and of this server may
+/// have the same name.
+pub(super) fn is_single(path: &Path) -> bool {
+    let (dir, name) = split(path);
+    let names = Names::new(&name);
+    let listed = OsFiles::new(&dir).and_then(|mut layer| layer.list()).unwrap_or_default();
+    let alone = names.chain(&listed).is_ok_and(|chain| names.files(&chain).iter().all(|file| *file == name));
+    alone && path.is_file()
+}
+
 /// Reads one file, or all that belong to a name; `None` if there is neither.
 pub(super) fn read(path: &Path, terminal: &mut Terminal<'_>) -> io::Result<Option<Report>> {
-    if path.is_file() && !super::options::is_rc1(path)? {
+    if is_single(path) {
         return read_file(path, terminal).map(Some);
     }
     let (dir, name) = split(path);
@@ -74,7 +84,7 @@ pub(super) fn records(
     terminal: &mut Terminal<'_>,
     mut visit: impl FnMut(Record<'_>) -> io::Result<()>,
 ) -> io::Result<Option<Result<u64, String>>> {
-    if path.is_file() {
+    if is_single(path) {
         let mut damages = 0;
         let outcome = walk(path, |_, piece| match piece {
             Piece::Record(record) => visit(record),
@@ -249,7 +259,12 @@ fn repair(path: &Path, report: &Report, terminal: &mut Terminal<'_>) -> io::Resu
         return Ok(INVALID);
     }
     let (dir, name) = split(path);
-    let one_file = path.is_file();
+    let one_file = is_single(path);
+    if !one_file && report.damages.iter().any(|damage| damage.file == name) {
+        return Err(io::Error::other(format!(
+            "{name} is a file of Disque 1.0, from which damage cannot be removed; the server's next rewrite leaves it out"
+        )));
+    }
     // A server that writes to the file would go on at a place that is no longer its end.
     let _lock = if one_file {
         None

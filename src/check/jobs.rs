@@ -117,6 +117,12 @@ impl Jobs {
 
     fn put(&mut self, job: &JobRecord<'_>) {
         let image = &job.image;
+        // As the server takes it: done is done, and of RC1's records of a job the first counts.
+        if let Some(known) = self.known.get(&image.id)
+            && (known.state == State::Acked || job.requeue_at == JobRecord::DUE_UNKNOWN)
+        {
+            return;
+        }
         let queue = match self.queues.get(&image.queue[..]) {
             Some(queue) => *queue,
             None => {

@@ -55,7 +55,9 @@ fn act(options: &Options, terminal: &mut Terminal<'_>) -> io::Result<u8> {
         Action::Help(text) => say(terminal, text).map(|()| VALID),
         Action::ToRc1 { output } => convert::to_rc1(&options.file, output, terminal),
         Action::FromRc1 { output } => convert::from_rc1(&options.file, output, terminal),
-        Action::Verify if options.is_rc1()? => rc1::verify(options, terminal),
+        Action::Verify if files::is_single(&options.file) && options::is_rc1(&options.file)? => {
+            rc1::verify(options, terminal)
+        }
         Action::Verify => files::verify(options, terminal),
     }
 }

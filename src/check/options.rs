@@ -79,13 +79,7 @@ fn usage(program: &str) -> String {
     format!("Usage: {program} [--fix] <file.aof>")
 }
 
-impl Options {
-    /// Whether the file is one of RC1: it is there under just this name, and does not begin as ours do.
-    pub(super) fn is_rc1(&self) -> io::Result<bool> {
-        is_rc1(&self.file)
-    }
-}
-
+/// Whether the file is one of RC1: it is there under just this name, and does not begin as ours do.
 pub(super) fn is_rc1(path: &Path) -> io::Result<bool> {
     let Ok(file) = File::open(path) else { return Ok(false) };
     let mut magic = Vec::new();

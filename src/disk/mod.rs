@@ -1,4 +1,4 @@
-//! The append-only file on a real disk: files, the lock, and the two threads that wait for them.
+//! The append-only file on a real disk: files, the lock, and the three threads that wait for them.
 //!
 //! What is done, and when, is decided in `aof/`; here it is driven. The loop never waits for anything here: it
 //! puts orders into a box, and is woken when something has come of them.

@@ -1,4 +1,4 @@
-//! The writer thread, and the loop's handle to it and to the helper.
+//! The writer thread, and the loop's handle to it and to its helpers.
 //!
 //! The loop puts what it has framed in a turn into the box and goes on; the writer takes all that has gathered
 //! since it last looked. So the more there is to do, the more is done at once.
@@ -49,21 +49,17 @@ pub struct DiskStatus {
     pub health: Health,
     /// How far the log is durable.
     pub durable: Seq,
-    /// Size of the log at hand.
+    /// Number of the log at hand.
+    pub log_number: u64,
+    /// Its size.
     pub log_size: u64,
     /// Whether a sync is under way.
     pub syncing: bool,
-    /// Whether a log waits to be switched to; no rewrite can begin before.
-    pub switching: bool,
     /// How often a sync was due while the one before was under way.
     pub delayed_syncs: u64,
-    /// How long the last write took.
-    pub last_write: Duration,
-    /// How long the last sync under `always` took.
-    pub last_sync: Duration,
 }
 
-/// What the loop, the writer and the helper share.
+/// What the loop, the writer and its helpers share.
 pub(super) struct Shared<L: FileLayer> {
     inbox: Mutex<Inbox<L>>,
     filled: Condvar,
@@ -73,6 +69,8 @@ pub(super) struct Shared<L: FileLayer> {
     awaited: AtomicBool,
     status: Mutex<DiskStatus>,
     status_changed: AtomicBool,
+    /// Number of the last log that was to be switched to.
+    newest_log: AtomicU64,
     events: Mutex<Vec<Event<L::File>>>,
     base_backlog: AtomicUsize,
     wake: Wake,
@@ -151,8 +149,9 @@ impl<L: FileLayer> Shared<L> {
 /// The loop's handle. Dropping it without [`Disk::stop`] leaves what was not written unwritten.
 pub struct Disk<L: FileLayer> {
     shared: Arc<Shared<L>>,
-    errands: Sender<Errand<L>>,
+    errands: Sender<Errand>,
     writer: JoinHandle<()>,
+    syncer: JoinHandle<()>,
     helper: JoinHandle<()>,
 }
 
@@ -161,7 +160,7 @@ where
     L: FileLayer + Clone + Send + 'static,
     L::File: Send + Sync,
 {
-    /// Starts both threads on a log that was loaded. `wake` is called when there is something for the loop.
+    /// Starts the threads on a log that was loaded. `wake` is called when there is something for the loop.
     pub fn start(
         layer: L,
         log: LogFile<L::File>,
@@ -175,23 +174,32 @@ where
             written: AtomicU64::new(0),
             durable: AtomicU64::new(0),
             awaited: AtomicBool::new(false),
-            status: Mutex::new(DiskStatus { log_size: log.size, ..DiskStatus::default() }),
+            status: Mutex::new(DiskStatus {
+                log_number: log.number,
+                log_size: log.size,
+                ..DiskStatus::default()
+            }),
             status_changed: AtomicBool::new(false),
+            newest_log: AtomicU64::new(log.number),
             events: Mutex::new(Vec::new()),
             base_backlog: AtomicUsize::new(0),
             wake,
         });
         let (errands, receiver) = channel();
-        let (helper_layer, helper_shared) = (layer.clone(), Arc::clone(&shared));
+        let helper_shared = Arc::clone(&shared);
         let helper = thread::Builder::new()
             .name("aof-helper".to_owned())
-            .spawn(move || helper::run(helper_layer, rewriter, &receiver, &helper_shared))?;
+            .spawn(move || helper::run(rewriter, &receiver, &helper_shared))?;
+        let (syncs, tasks) = channel();
+        let (syncer_layer, syncer_shared) = (layer.clone(), Arc::clone(&shared));
+        let syncer = thread::Builder::new()
+            .name("aof-sync".to_owned())
+            .spawn(move || helper::run_syncs(syncer_layer, &tasks, &syncer_shared))?;
         let clock = Clock(Instant::now());
         let writer = Writer::new(layer, log, policy, clock.now());
-        let mut driver =
-            Driver { writer, policy, clock, shared: Arc::clone(&shared), errands: errands.clone() };
+        let mut driver = Driver { writer, policy, clock, shared: Arc::clone(&shared), syncs };
         let writer = thread::Builder::new().name("aof-writer".to_owned()).spawn(move || driver.run())?;
-        Ok(Disk { shared, errands, writer, helper })
+        Ok(Disk { shared, errands, writer, syncer, helper })
     }
 
     /// Hands over what was framed; the buffer is empty afterwards, and often one that was used before.
@@ -202,12 +210,19 @@ where
         });
     }
 
-    /// What is written from now on goes to this log. What was framed for the old one must have been handed over.
+    /// What is written from now on goes to this log. What was framed for the old one must have been handed over, and
+    /// the last switch must be over.
     pub fn switch(&self, log: LogFile<L::File>) {
+        self.shared.newest_log.store(log.number, Ordering::Relaxed);
         self.shared.order(|inbox| {
             assert!(inbox.switch.is_none(), "one log after the other");
             inbox.switch = Some(log);
         });
+    }
+
+    /// Whether a log waits to be switched to, however far the writer has got with it; no rewrite can begin before.
+    pub fn is_switching(&self) -> bool {
+        self.shared.newest_log.load(Ordering::Relaxed) != self.shared.status.lock().log_number
     }
 
     /// Everything up to here is to be synced, whatever the policy.
@@ -272,19 +287,15 @@ where
         self.errand(Errand::Finish);
     }
 
-    /// Gives a rewrite up.
-    pub fn give_up_rewrite(&self) {
-        self.errand(Errand::GiveUp);
-    }
-
-    fn errand(&self, errand: Errand<L>) {
+    fn errand(&self, errand: Errand) {
         self.errands.send(errand).expect("the helper runs until its errands end");
     }
 
-    /// Writes and syncs everything, and ends both threads. Waits for the disk. Returns how far it came.
+    /// Writes and syncs everything, and ends the threads. Waits for the disk. Returns how far it came.
     pub fn stop(self) -> DiskStatus {
         self.shared.order(|inbox| inbox.stop = true);
         self.writer.join().expect("a panic of a thread ends the process");
+        self.syncer.join().expect("a panic of a thread ends the process");
         drop(self.errands);
         self.helper.join().expect("a panic of a thread ends the process");
         self.shared.status.lock().clone()
@@ -297,7 +308,7 @@ struct Driver<L: FileLayer> {
     policy: SyncPolicy,
     clock: Clock,
     shared: Arc<Shared<L>>,
-    errands: Sender<Errand<L>>,
+    syncs: Sender<SyncTask<L::File>>,
 }
 
 impl<L> Driver<L>
@@ -312,12 +323,22 @@ where
             let stop = taken.stop;
             self.take(&mut taken);
             if stop {
-                self.writer.sync_now(self.clock.now());
-                self.publish(&DiskStatus::default());
-                return;
+                return self.end(&mut taken);
             }
             self.work();
         }
+    }
+
+    /// Writes and syncs all there is. A sync that is under way is waited for: if it fails, the system may report success
+    /// to the next one.
+    fn end(&mut self, taken: &mut Inbox<L>) {
+        while self.writer.is_syncing() {
+            self.wait(taken);
+            self.take(taken);
+            self.work();
+        }
+        self.writer.sync_now(self.clock.now());
+        self.publish();
     }
 
     /// Waits until there is something to do, and takes all of it. Emptied buffers are left in exchange.
@@ -343,10 +364,6 @@ where
     }
 
     fn take(&mut self, taken: &mut Inbox<L>) {
-        if let Some(policy) = taken.policy.take() {
-            self.policy = policy;
-            self.writer.set_policy(policy);
-        }
         if let Some((task, result)) = taken.synced.take() {
             self.writer.synced(&task, result);
         }
@@ -359,31 +376,29 @@ where
             self.writer.anchored(number);
         }
         self.writer.want_sync(mem::take(&mut taken.want_sync));
+        // It came behind some of the bytes; for those before it what was promised then counts.
+        if let Some(policy) = taken.policy.take() {
+            self.policy = policy;
+            self.writer.set_policy(policy);
+        }
         taken.stop = false;
     }
 
     /// Writes, syncs or has synced, tells.
     fn work(&mut self) {
-        let mut status = DiskStatus::default();
-        loop {
-            let begin = Instant::now();
-            let task = self.writer.run(self.clock.now());
-            status.last_write = status.last_write.max(begin.elapsed());
-            let Some(task) = task else { break };
+        while let Some(task) = self.writer.run(self.clock.now()) {
             // Whoever waits for this sync waits for the writer anyway, and what is written meanwhile would only
             // make the disk's work longer. A sync that one client asked for holds up no other.
             if self.policy == SyncPolicy::Always || self.writer.is_switching() {
-                let begin = Instant::now();
                 self.writer.perform(&task);
-                status.last_sync = begin.elapsed();
-            } else if self.errands.send(Errand::Sync(task)).is_err() {
-                unreachable!("the helper runs until its errands end");
+            } else if self.syncs.send(task).is_err() {
+                unreachable!("the thread for syncs runs until its tasks end");
             }
         }
-        self.publish(&status);
+        self.publish();
     }
 
-    fn publish(&mut self, measured: &DiskStatus) {
+    fn publish(&mut self) {
         let progress = self.writer.progress();
         let shared = &self.shared;
         let advanced = shared.written.swap(progress.written.0, Ordering::SeqCst) != progress.written.0
@@ -394,12 +409,10 @@ where
         *status = DiskStatus {
             health: progress.health,
             durable: progress.durable,
+            log_number: self.writer.log().number,
             log_size: self.writer.log().size,
             syncing: self.writer.is_syncing(),
-            switching: self.writer.is_switching(),
             delayed_syncs: self.writer.delayed_syncs(),
-            last_write: measured.last_write,
-            last_sync: measured.last_sync,
         };
         drop(status);
         if changed {

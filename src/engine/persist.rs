@@ -39,6 +39,9 @@ pub(super) enum Touch {
     New,
 }
 
+/// How many bytes of bodies a step of a walk shows before it stops.
+const WALK_BYTES: usize = 256 << 10;
+
 /// Where a walk over all that is known goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Walk {
@@ -190,7 +193,8 @@ impl Engine {
     }
 
     /// Goes over all that is known from `walk` on, looks at about so many slots, and shows what it finds: one record
-    /// for each job and each paused queue. Returns where to go on.
+    /// for each job and each paused queue. Stops early where long bodies come together, so that what it shows is never much
+    /// more than 256 KiB and one body. Returns where to go on.
     ///
     /// Jobs and queues that are there from the first call to the last are shown exactly once. What changes meanwhile is
     /// told by the steps that change it.
@@ -201,12 +205,13 @@ impl Engine {
                 self.walk(Walk::Jobs(0), slots, show)
             }
             Walk::Jobs(cursor) => {
-                let mut nodes = Vec::new();
+                let (mut nodes, mut shown) = (Vec::new(), 0);
                 let next = self.jobs.scan(cursor, slots, |_, job| {
                     if job.state != JobState::WaitReplication {
                         self.with_record(job, &mut nodes, &mut show);
+                        shown += job.body.len();
                     }
-                    true
+                    shown < WALK_BYTES
                 });
                 if next == 0 { Walk::Queues(0) } else { Walk::Jobs(next) }
             }

@@ -72,8 +72,14 @@ fn queued_after(engine: &mut Engine, millis: u64) -> u64 {
     counts(engine)[1]
 }
 
-fn added(delay: u64) -> Input<'static> {
-    let request = super::Request::AddJob(super::AddJob {
+/// How many jobs wait in a queue.
+fn waiting_in(engine: &Engine, queue: &[u8]) -> u64 {
+    engine.queue_facts(queue).map_or(0, |facts| facts.len)
+}
+
+/// A job of one copy; `delay` in seconds.
+fn add(delay: u64) -> super::Request<'static> {
+    super::Request::AddJob(super::AddJob {
         queue: b"q",
         body: BodyArg::Borrowed(b"x"),
         timeout: Millis(0),
@@ -83,8 +89,7 @@ fn added(delay: u64) -> Input<'static> {
         delay: Span32::new(Millis::from_secs(delay)),
         maxlen: None,
         replication: super::Replication::Sync,
-    });
-    Input::Request { client: ClientId(1), request }
+    })
 }
 
 fn delivered(number: u8, retry: u64) -> Record<'static> {
@@ -191,7 +196,7 @@ fn a_clock_that_was_set_back_postpones_no_new_job_either() {
     let Record::Job(delayed) = &mut rc1 else { unreachable!() };
     (delayed.image.delay, delayed.image.state) = (Span32::new(Millis::from_secs(60)), JobRecord::ACTIVE);
     let mut engine = restored(vec![rc1], Requeueing::Own);
-    engine.step(NOW, added(30), &mut Effects::new());
+    engine.step(NOW, Input::Request { client: ClientId(1), request: add(30) }, &mut Effects::new());
     assert_eq!(queued_after(&mut engine, 29_999), 0);
     assert_eq!(queued_after(&mut engine, 30_000), 1);
     assert_eq!(queued_after(&mut engine, 60_000), 2, "one that RC1 wrote down");
@@ -225,19 +230,81 @@ fn a_later_record_of_a_job_counts_but_not_in_files_of_rc1_nor_when_it_is_done() 
     let mut later = job(1, 100, &[ME]);
     later.image.queue = Cow::Borrowed(b"other");
     let two = vec![Record::Job(job(1, 100, &[ME])), Record::Job(later.clone())];
-    assert_eq!(restored(two, Requeueing::Own).queue_count(), 1);
+    let engine = restored(two, Requeueing::Own);
+    assert_eq!((engine.queue_count(), waiting_in(&engine, b"other")), (1, 1));
     later.requeue_at = JobRecord::DUE_UNKNOWN;
     let two = vec![Record::Job(job(1, 100, &[ME])), Record::Job(later.clone())];
     let engine = restored(two, Requeueing::Own);
-    assert_eq!((engine.queue_count(), counts(&engine)), (1, [0, 1, 0]));
+    assert_eq!((engine.queue_count(), waiting_in(&engine, b"q")), (1, 1));
     let acked = Record::Acked(Acked {
         id: id(1, 100),
         expires_at: NOW + Millis::from_secs(9),
         holders: Cow::Borrowed(&[ME, OTHER]),
         confirmed: Cow::Borrowed(&[ME]),
     });
-    let done = vec![Record::Job(job(1, 100, &[ME])), acked, Record::Job(job(1, 100, &[ME]))];
-    assert_eq!(counts(&restored(done, Requeueing::All)), [0, 0, 1]);
+    let Record::Standing(mut standing) = delivered(1, 100) else { unreachable!("it is one") };
+    standing.queued = true;
+    for later in [Record::Job(job(1, 100, &[ME])), Record::Standing(standing)] {
+        let done = vec![Record::Job(job(1, 100, &[ME])), acked.clone(), later];
+        assert_eq!(counts(&restored(done, Requeueing::All)), [0, 0, 1]);
+    }
+}
+
+#[test]
+fn an_acknowledgement_of_an_unknown_job_is_kept_until_it_expires() {
+    let acked = |number, expires_at| {
+        Record::Acked(Acked {
+            id: id(number, 100),
+            expires_at,
+            holders: Cow::Borrowed(&[OTHER]),
+            confirmed: Cow::Borrowed(&[]),
+        })
+    };
+    let records = vec![acked(1, NOW), acked(2, NOW + Millis(1))];
+    assert_eq!(counts(&restored(records, Requeueing::Own)), [0, 0, 1]);
+}
+
+#[test]
+fn what_others_may_hold_waits_until_links_are_up() {
+    let mut overdue = job(1, 100, &[ME]);
+    overdue.requeue_at = NOW - Millis(1);
+    // That another node may have it is known from a later record only.
+    let holders = Record::Holders { id: id(1, 100), holders: Cow::Borrowed(&[ME, OTHER]) };
+    let mut engine = restored(vec![Record::Job(overdue), holders], Requeueing::Own);
+    assert_eq!(counts(&engine), [1, 0, 0]);
+    assert_eq!(queued_after(&mut engine, 2_999), 0);
+    assert_eq!(queued_after(&mut engine, 5_000), 1);
+}
+
+/// Whatever it says of the queue: it was handed out.
+#[test]
+fn what_may_be_delivered_once_and_was_is_never_queued_again() {
+    let engine_of = |flags, queued| {
+        let mut once = job(1, 0, &[ME]);
+        once.image.flags = flags;
+        once.image.state = if queued { JobRecord::QUEUED } else { JobRecord::ACTIVE };
+        once.requeue_at = NOW + Millis(1);
+        restored(vec![Record::Job(once)], Requeueing::All)
+    };
+    for queued in [false, true] {
+        let mut engine = engine_of(1 | JobRecord::DELIVERED, queued);
+        assert_eq!(queued_after(&mut engine, 900_000), 0);
+    }
+    assert_eq!(counts(&engine_of(1, true)), [0, 1, 0]);
+    assert_eq!(queued_after(&mut engine_of(1, false), 1), 1, "its delay goes on");
+}
+
+/// The order of jobs must not turn round because the wall clock was set back meanwhile.
+#[test]
+fn jobs_that_are_added_after_a_restart_are_younger_than_those_before() {
+    let own = JobId::new(ME.bytes()[..4].try_into().expect("four bytes"), [1; 18], Millis(86_400_000), true);
+    let mut late = job(1, 100, &[ME]);
+    late.image.id = own;
+    late.image.ctime = Ctime::at(NOW + Millis::from_secs(500));
+    let mut engine = restored(vec![Record::Job(late)], Requeueing::Own);
+    engine.step(NOW, Input::Request { client: ClientId(1), request: add(0) }, &mut Effects::new());
+    let ids: Vec<JobId> = engine.next_jobs(b"q", 2).into_iter().map(|job| job.id).collect();
+    assert_eq!((ids.len(), ids[0]), (2, own));
 }
 
 #[test]
@@ -323,7 +390,7 @@ fn jobs_that_were_added_here_are_found_by_their_ids_after_a_restart_too() {
     };
     step(&mut first, Input::Control(Control::Persist(Persistence::On)));
     for _ in 0..3000 {
-        step(&mut first, added(0));
+        step(&mut first, Input::Request { client: ClientId(1), request: add(0) });
     }
     let mut base: Vec<(u8, Vec<u8>)> = Vec::new();
     let mut walk = Walk::Start;
@@ -346,4 +413,23 @@ fn jobs_that_were_added_here_are_found_by_their_ids_after_a_restart_too() {
         again.audit().expect("the parts agree");
         assert_eq!((again.job_count(), again.jobs.indexed()), (3000, 0));
     }
+}
+
+/// 4,096 jobs of a mebibyte each were put into memory at once by SHUTDOWN REWRITE-AOF.
+#[test]
+fn a_step_of_a_walk_shows_few_long_bodies_and_all_steps_show_all() {
+    let mut engine = engine();
+    for number in 1..=40 {
+        let mut long = job(number, 100, &[ME]);
+        long.image.body = BodyArg::Owned(vec![number; 100 << 10]);
+        engine.restore(Record::Job(long));
+    }
+    engine.finish_restore(NOW, Requeueing::Own);
+    let (mut walk, mut steps) = (Walk::Start, Vec::new());
+    while walk != Walk::Done {
+        let mut jobs = 0;
+        walk = engine.walk(walk, 1000, |record| jobs += u64::from(matches!(record, Record::Job(_))));
+        steps.push(jobs);
+    }
+    assert_eq!((steps.iter().sum::<u64>(), steps.iter().max()), (40, Some(&3)));
 }

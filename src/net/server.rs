@@ -480,6 +480,10 @@ impl Server {
 
     /// What is done from time to time while there are turns: idle clients, soft limits, memory in use.
     fn housekeeping(&mut self) {
+        // The loop does not sleep while one is due.
+        if self.aof.next_rewrite().is_some_and(|at| at <= self.now) {
+            self.consider_rewrite();
+        }
         if self.now >= self.next_memory_report {
             self.next_memory_report = self.now + MEMORY_REPORT;
             let held = self.clients.iter().map(|(_, client)| client.heap_bytes() as u64).sum::<u64>();

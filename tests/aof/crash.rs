@@ -167,3 +167,22 @@ fn what_a_start_has_read_survives_a_power_cut() {
     let (found, _) = load(&disk.after_power_cut(|_| 0), true).expect("the file can be read");
     assert_eq!(found, next.jobs);
 }
+
+/// A base is synced before it gets its name: if it is empty, or zeros, the disk has lost it.
+#[test]
+fn a_base_without_a_header_is_damage_and_is_told() {
+    for left in [0, 50, 4000] {
+        let disk = SimDisk::new();
+        let mut node = start(&disk, SyncPolicy::Always);
+        node.put(1);
+        node.turn(0);
+        assert!(node.begin_rewrite());
+        while node.is_rewriting() {
+            node.go_on(5);
+        }
+        node.turn(0);
+        disk.put("disque.aof.2.base", &vec![0; left]);
+        let (_, ready) = load(&disk, true).expect("what is left can be loaded");
+        assert_eq!((ready.summary.damage_count, ready.summary.tails.len()), (1, 0), "{left} bytes are left");
+    }
+}

@@ -22,10 +22,10 @@ fn live(node: &mut Node, seed: u64, turns: u32) -> Vec<&'static str> {
                 seen.push("lost");
                 node.begin_rewrite();
             }
-            Health::Recovering if !node.is_rewriting() => {
+            Health::Recovering(_) if !node.is_rewriting() => {
                 node.begin_rewrite();
             }
-            Health::Recovering => seen.push("recovering"),
+            Health::Recovering(_) => seen.push("recovering"),
             Health::Good => {}
         }
         if turn % 15 == 7 && !node.is_rewriting() {
@@ -43,7 +43,7 @@ fn settle(node: &mut Node) {
     for _ in 0..30 {
         node.turn(1100);
         let health = node.writer.progress().health;
-        if matches!(health, Health::Lost(_) | Health::Recovering) && !node.is_rewriting() {
+        if health.needs_rewrite(node.is_rewriting()) {
             node.begin_rewrite();
         }
         while node.is_rewriting() {

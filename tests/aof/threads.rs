@@ -46,11 +46,13 @@ struct Gated {
     files: OsFiles,
     gate: Arc<(Mutex<bool>, Condvar)>,
     full: Arc<AtomicBool>,
+    /// The gate is only before syncs of the thread with this name, which then fail if so.
+    only: Arc<Mutex<Option<(&'static str, bool)>>>,
 }
 
 impl Gated {
     fn new(files: OsFiles) -> Gated {
-        Gated { files, gate: Arc::default(), full: Arc::default() }
+        Gated { files, gate: Arc::default(), full: Arc::default(), only: Arc::default() }
     }
 
     fn set_shut(&self, shut: bool) {
@@ -78,7 +80,9 @@ impl FileLayer for Gated {
         self.files.read(file, at, room)
     }
     fn write(&mut self, file: &Self::File, at: u64, bytes: &[u8]) -> io::Result<usize> {
-        self.pass()?;
+        if self.only.lock().is_none() {
+            self.pass()?;
+        }
         self.files.write(file, at, bytes)
     }
     fn size(&mut self, file: &Self::File) -> io::Result<u64> {
@@ -88,7 +92,15 @@ impl FileLayer for Gated {
         self.files.truncate(file, len)
     }
     fn sync(&mut self, file: &Self::File) -> io::Result<()> {
-        self.pass()?;
+        let only = *self.only.lock();
+        match only {
+            Some((thread, _)) if std::thread::current().name() != Some(thread) => {}
+            Some((_, true)) => {
+                self.pass()?;
+                return Err(io::Error::from_raw_os_error(5));
+            }
+            _ => self.pass()?,
+        }
         self.files.sync(file)
     }
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
@@ -266,4 +278,72 @@ fn a_rewrite_goes_on_beside_the_writing() {
     let mut names = layer.files.clone().list().expect("it can be listed");
     names.sort();
     assert_eq!(names, ["disque.aof.2.base", "disque.aof.2.log"]);
+}
+
+/// The system reports an error once: the last sync of the process succeeded, and clients were told that they were safe.
+#[test]
+fn a_sync_that_fails_while_the_writer_ends_is_not_believed() {
+    let dir = Dir::new();
+    let layer = Gated::new(dir.files());
+    let mut node = Loop::start(&layer, SyncPolicy::No);
+    let seq = node.add(1);
+    node.wait(|disk| disk.written() >= seq);
+    *layer.only.lock() = Some(("aof-sync", true));
+    layer.set_shut(true);
+    node.disk.want_sync(seq);
+    while !node.disk.status().syncing {
+        std::thread::yield_now();
+    }
+    let opener = layer.clone();
+    let opening = std::thread::spawn(move || {
+        // As late as may be; nothing depends on it.
+        (0..10_000).for_each(|_| std::thread::yield_now());
+        opener.set_shut(false);
+    });
+    let status = node.disk.stop();
+    opening.join().expect("it only waits");
+    assert!(matches!(status.health, Health::Lost(_)), "{status:?}");
+    assert!(status.durable < seq);
+}
+
+/// While the writer stood in a call, a rewrite could begin and end, and the next one made the server stop: there was a
+/// log that waited already.
+#[test]
+fn a_log_waits_to_be_switched_to_from_the_moment_that_it_is_handed_over() {
+    let dir = Dir::new();
+    let layer = Gated::new(dir.files());
+    let mut node = Loop::start(&layer, SyncPolicy::Always);
+    assert!(!node.disk.is_switching());
+    node.disk.begin_rewrite(2, origin(20), origin(21), true);
+    let mut begun = None;
+    node.wait(|disk| {
+        begun = begun.take().or_else(|| disk.events().pop());
+        begun.is_some()
+    });
+    let Some(Event::Begun(log)) = begun else { panic!("{begun:?}") };
+    layer.set_shut(true);
+    node.add(1);
+    node.disk.switch(log);
+    assert!(node.disk.is_switching(), "the writer may not have heard of it");
+    layer.set_shut(false);
+    while node.disk.is_switching() {
+        std::thread::yield_now();
+    }
+    node.disk.stop();
+}
+
+/// The last sync of a large base takes long, and so may the end of the base before it: the log is synced meanwhile.
+#[test]
+fn the_log_is_synced_while_a_base_is() {
+    let dir = Dir::new();
+    let layer = Gated::new(dir.files());
+    let mut node = Loop::start(&layer, SyncPolicy::EverySecond);
+    *layer.only.lock() = Some(("aof-helper", false));
+    layer.set_shut(true);
+    node.disk.begin_rewrite(2, origin(20), origin(21), false);
+    let seq = node.add(1);
+    node.wait(|disk| disk.durable() >= seq);
+    assert!(node.disk.events().is_empty(), "the helper waits");
+    layer.set_shut(false);
+    node.disk.stop();
 }

@@ -3,7 +3,7 @@
 use disque::aof::{Failure, Health, LogFile, Names, Origin, Rewriter, Seq, SyncPolicy, SyncTask, Writer};
 use disque::types::{Millis, NodeId, UnixMillis};
 
-use crate::sim_disk::{EIO, SimDisk};
+use crate::sim_disk::{EIO, Fault, SimDisk};
 
 fn writer(disk: &SimDisk, policy: SyncPolicy) -> Writer<SimDisk> {
     Writer::new(disk.clone(), log(disk, 1), policy, Millis(0))
@@ -142,4 +142,58 @@ fn a_finished_base_stands_for_a_log_that_cannot_be_written() {
     let task = writer.run(Millis(1)).expect("a sync is due");
     writer.perform(&task);
     assert_eq!(writer.progress().durable, Seq(6));
+}
+
+/// Nobody was told that the sync had failed, since another log was at hand at once. When its base failed, too, no other
+/// rewrite was asked for, and whoever waited for the disk waited for ever.
+#[test]
+fn a_log_that_is_lost_while_the_next_one_waits_says_so_until_there_is_a_base() {
+    let disk = SimDisk::new();
+    let mut writer = writer(&disk, SyncPolicy::EverySecond);
+    feed(&mut writer, b"old");
+    writer.run(Millis(1));
+    writer.switch(log(&disk, 2));
+    feed(&mut writer, b"new");
+    let task = writer.run(Millis(2)).expect("the old one is synced");
+    writer.synced(&task, Err(std::io::Error::from_raw_os_error(EIO)));
+    writer.run(Millis(3));
+    let health = writer.progress().health;
+    assert_eq!(health.failure().and_then(|failure| failure.code), Some(EIO));
+    assert!(health.needs_rewrite(false), "the base may have failed");
+    assert!(!health.needs_rewrite(true), "it may not");
+    assert_eq!(writer.progress().written, Seq(3), "nothing advances meanwhile");
+    writer.anchored(2);
+    let health = writer.progress().health;
+    assert_eq!((health.failure(), health.needs_rewrite(false)), (None, false));
+    assert_eq!(writer.progress().written, Seq(6));
+}
+
+/// The disk was full, and stayed so.
+#[test]
+fn a_base_that_cannot_be_finished_leaves_nothing() {
+    let disk = SimDisk::new();
+    let mut rewriter = Rewriter::new(disk.clone(), Names::new("a"), &disque::aof::Chain::default());
+    let origin = Origin { created: UnixMillis(1), node: NodeId::from_bytes([1; 20]), salt: 1 };
+    for fault in [1, 2] {
+        rewriter.begin(2, origin).expect("the disk is good");
+        rewriter.write(b"frames").expect("the disk is good");
+        disk.fault_at(disk.calls() + fault - 1, Fault::Error(EIO));
+        rewriter.finish().expect_err("the sync fails, or the rename");
+        assert_eq!(disk.names(), [""; 0]);
+    }
+}
+
+/// Whoever waited for the disk under `always` waited for ever, if the policy became `no` before the writer came to it.
+#[test]
+fn what_was_fed_under_always_is_synced_whatever_the_policy_becomes() {
+    for policy in [SyncPolicy::No, SyncPolicy::EverySecond] {
+        let disk = SimDisk::new();
+        let mut writer = writer(&disk, SyncPolicy::Always);
+        feed(&mut writer, b"one");
+        writer.set_policy(policy);
+        let task = writer.run(Millis(1)).expect("it was promised");
+        writer.perform(&task);
+        feed(&mut writer, b"two");
+        assert!(!is_due(&writer.run(Millis(2))), "{policy:?}");
+    }
 }

@@ -19,8 +19,11 @@ mod trace;
 mod workload;
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use nix::sys::signal::Signal;
+use nix::sys::wait::WaitStatus;
 use support::{Scratch, free_port};
 use workload::{Ledger, Scenario};
 
@@ -32,7 +35,7 @@ fn killed_at_any_call_it_knows_what_it_answered() {
     let _turn = turn();
     let mut points = Vec::new();
     for scenario in Scenario::ALL {
-        let calls = run(scenario, None).calls;
+        let calls = run(scenario, None);
         assert!(calls > 20, "{scenario:?} has {calls} calls");
         points.extend((1..=calls).map(|call| (scenario, call)));
     }
@@ -53,35 +56,50 @@ fn turn() -> impl Drop {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Run {
-    calls: usize,
-}
-
-/// One life of a server, up to the end or to a call, and a look at what the next one knows.
-fn run(scenario: Scenario, until: Option<usize>) -> Run {
+/// One life of a server, up to the end or to a call, and a look at what the next one knows. How many calls there were.
+fn run(scenario: Scenario, until: Option<usize>) -> usize {
     let dir = Scratch::new();
     let mut ledger = Ledger::default();
     if scenario.starts_on_files() {
         let port = free_port();
-        let mut server = trace::spawn(dir.path(), trace::arguments(port, scenario));
-        ledger = workload::live(port, scenario, ledger);
-        server.end_now();
+        let server = trace::spawn(dir.path(), trace::arguments(port, scenario));
+        ledger = workload::live(port, scenario, ledger, &|| server.has_ended());
+        assert_eq!(server.end(), Some(0), "{scenario:?}: the server before ends in good order");
     }
     let port = free_port();
     let traced = trace::Traced::start(dir.path(), trace::arguments(port, scenario));
-    let client = std::thread::spawn(move || workload::live(port, scenario, ledger));
-    let calls = traced.run(until);
-    let ledger = client.join().expect("the client says what it was told");
+    let ended = Arc::new(AtomicBool::new(false));
+    let (seen, pid) = (Arc::clone(&ended), traced.pid());
+    let living = std::thread::spawn(move || {
+        let _end = trace::EndIfPanicking(pid);
+        workload::live(port, scenario, ledger, &|| seen.load(Ordering::SeqCst))
+    });
+    let end = traced.run(until);
+    ended.store(true, Ordering::SeqCst);
+    let ledger = living.join().expect("the client says what it was told");
+    // It may end before it comes to the call: how often it writes depends on what comes together.
+    let as_expected = match end.how {
+        WaitStatus::Exited(_, code) => code == 0,
+        WaitStatus::Signaled(_, signal, _) => until.is_some() && signal == Signal::SIGKILL,
+        _ => false,
+    };
+    assert!(
+        as_expected,
+        "{scenario:?}, to be killed at call {until:?}: {:?} after {} calls",
+        end.how, end.calls
+    );
     check(dir.path(), scenario, &ledger, until);
-    Run { calls }
+    end.calls
 }
 
 fn check(dir: &Path, scenario: Scenario, ledger: &Ledger, until: Option<usize>) {
     let port = free_port();
-    let mut server = trace::spawn(dir, trace::arguments(port, scenario));
-    let found = ledger.compare(port);
-    server.end_now();
+    let server = trace::spawn(dir, trace::arguments(port, scenario));
+    let found = ledger.compare(port, &|| server.has_ended());
+    let ended = server.end_now();
     if let Err(error) = found {
-        panic!("{scenario:?}, killed at call {until:?}: {error}");
+        panic!(
+            "{scenario:?}, killed at call {until:?}: {error}; the server that was started again ended: {ended:?}"
+        );
     }
 }

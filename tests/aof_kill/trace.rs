@@ -1,5 +1,6 @@
 //! A server that is traced: its system calls are seen before they happen.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,12 +35,34 @@ enum Names {
 }
 
 /// A server that nobody watches.
-pub struct Plain(Child);
+pub struct Plain(RefCell<Child>);
 
 impl Plain {
-    pub fn end_now(&mut self) {
-        self.0.kill().expect("it runs");
-        self.0.wait().expect("it is ours");
+    /// Whether it has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.0.borrow_mut().try_wait().expect("it is ours").is_some()
+    }
+
+    /// Waits until it has ended by itself; its exit status.
+    pub fn end(&self) -> Option<i32> {
+        self.0.borrow_mut().wait().expect("it is ours").code()
+    }
+
+    /// Kills it, unless it has ended by itself; its exit status if so.
+    pub fn end_now(&self) -> Option<i32> {
+        self.0.borrow_mut().kill().expect("it is ours");
+        self.end()
+    }
+}
+
+/// Kills a server if the thread that holds this fails: nobody else would end it.
+pub struct EndIfPanicking(pub Pid);
+
+impl Drop for EndIfPanicking {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = kill(self.0, Signal::SIGKILL);
+        }
     }
 }
 
@@ -56,7 +79,7 @@ pub fn spawn(dir: &Path, arguments: Vec<String>) -> Plain {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    Plain(child.expect("the server program was built"))
+    Plain(RefCell::new(child.expect("the server program was built")))
 }
 
 /// A server whose calls are seen.
@@ -139,8 +162,8 @@ impl Traced {
         false
     }
 
-    /// Lets it run to its end, or to the call with this number, at which it is killed. How many calls there were.
-    pub fn run(self, until: Option<usize>) -> usize {
+    /// Lets it run to its end, or to the call with this number, at which it is killed.
+    pub fn run(self, until: Option<usize>) -> End {
         let mut calls = 0;
         loop {
             // Whoever is gone meanwhile is no error: its end is reported too.
@@ -158,12 +181,19 @@ impl Traced {
                 }
                 status => {
                     if self.go_on(status) {
-                        return calls;
+                        return End { calls, how: status };
                     }
                 }
             }
         }
     }
+}
+
+/// The end of a server.
+pub struct End {
+    /// How many calls touched the files.
+    pub calls: usize,
+    pub how: WaitStatus,
 }
 
 /// A disk that does not answer, as the threads of one server see it.

@@ -1,7 +1,7 @@
 //! What the clients of a server do before it is killed, and what they were told.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -56,9 +56,8 @@ struct Client {
 
 impl Client {
     /// Connects as soon as the server listens; `None` if it is gone.
-    fn connect(port: u16) -> Option<Client> {
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
+    fn connect(port: u16, is_gone: &dyn Fn() -> bool) -> Option<Client> {
+        while !is_gone() {
             if let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
                 stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
                 let mut client = Client { stream, buffer: Vec::new() };
@@ -82,6 +81,7 @@ impl Client {
             let mut chunk = [0; 4096];
             match self.stream.read(&mut chunk) {
                 Ok(n @ 1..) => self.buffer.extend_from_slice(&chunk[..n]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("{words:?} is not answered"),
                 _ => return None,
             }
         }
@@ -97,8 +97,8 @@ impl Client {
 }
 
 /// A life; ends early if the server does.
-pub fn live(port: u16, scenario: Scenario, mut ledger: Ledger) -> Ledger {
-    if let Some(client) = Client::connect(port) {
+pub fn live(port: u16, scenario: Scenario, mut ledger: Ledger, is_gone: &dyn Fn() -> bool) -> Ledger {
+    if let Some(client) = Client::connect(port, is_gone) {
         let _ = act(client, scenario, &mut ledger);
     }
     ledger
@@ -171,8 +171,8 @@ fn wait_for_rewrites(client: &mut Client) -> Option<()> {
 
 impl Ledger {
     /// Compares with what a server knows that was started on the files.
-    pub fn compare(&self, port: u16) -> Result<(), String> {
-        let mut client = Client::connect(port).ok_or("the server does not start again")?;
+    pub fn compare(&self, port: u16, is_gone: &dyn Fn() -> bool) -> Result<(), String> {
+        let mut client = Client::connect(port, is_gone).ok_or("the server does not start again")?;
         let mut known =
             |id: &str| client.run(&["SHOW", id]).is_some_and(|value| matches!(value, Value::Array(_)));
         if let Some(id) = self.present.iter().find(|id| !known(id)) {

@@ -1,7 +1,8 @@
 //! Turning the file on and off, writing it anew at once, and the end of the server.
 
 use super::{AofError, Load, OpenFile, lock, origin, place, policy};
-use crate::aof::{BaseFrames, FileLayer as _, LoadError, Rewriter};
+use crate::aof::{BaseFrames, Failure, FileLayer as _, LoadError, Origin, Rewriter};
+use crate::disk::OsFiles;
 use crate::engine::{Control, Input, Persistence, Request, Walk};
 use crate::net::server::Server;
 
@@ -59,21 +60,34 @@ impl Server {
         let chain = names.chain(&listed).map_err(|missing| AofError::Load(LoadError::Missing(missing)))?;
         let number = chain.logs.last().map_or(1, |last| last + 1);
         let mut rewriter = Rewriter::new(files, names.clone(), &chain);
-        let failed = |failure| AofError::Load(LoadError::Io { file: names.base(number), failure });
         let (log, base) = (origin(self.engine.me(), self.now)?, origin(self.engine.me(), self.now)?);
-        rewriter.make_log(number, log).map_err(failed)?;
-        rewriter.begin(number, base).map_err(failed)?;
+        if let Err(failure) = self.write_all_files(&mut rewriter, number, log, base) {
+            // The disk may be full, and the file that is turned on again needs room.
+            rewriter.give_up();
+            return Err(AofError::Load(LoadError::Io { file: names.base(number), failure }));
+        }
+        tracing::info!(number, "SYNC append only file rewrite performed");
+        Ok(())
+    }
+
+    fn write_all_files(
+        &self,
+        rewriter: &mut Rewriter<OsFiles>,
+        number: u64,
+        log: Origin,
+        base: Origin,
+    ) -> Result<(), Failure> {
+        rewriter.make_log(number, log)?;
+        rewriter.begin(number, base)?;
         let (mut walk, mut frames, mut bytes) = (Walk::Start, BaseFrames::new(base.salt), Vec::new());
         while walk != Walk::Done {
             walk = self.engine.walk(walk, SLOTS, |record| frames.add(record, &mut bytes));
-            rewriter.write(&bytes).map_err(failed)?;
+            rewriter.write(&bytes)?;
             bytes.clear();
         }
         frames.end(&mut bytes);
-        rewriter.write(&bytes).map_err(failed)?;
-        rewriter.finish().map_err(failed)?;
-        tracing::info!(number, "SYNC append only file rewrite performed");
-        Ok(())
+        rewriter.write(&bytes)?;
+        rewriter.finish().map(drop)
     }
 
     /// SHUTDOWN REWRITE-AOF. If it fails the server goes on, and so does its file.

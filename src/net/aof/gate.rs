@@ -6,7 +6,7 @@
 //! what stands behind it for another client or node does not wait with it.
 
 use super::{Aof, OpenFile};
-use crate::aof::{Health, Seq, SyncPolicy};
+use crate::aof::{Seq, SyncPolicy};
 use crate::bus::Message;
 use crate::engine::{self, Control, Effects, Input, SendTo};
 use crate::net::bus::Carrier;
@@ -75,7 +75,7 @@ impl OpenFile {
     pub(super) fn stop(self) -> bool {
         let last = self.submitted;
         let status = self.disk.stop();
-        if let Health::Failing(failure) | Health::Lost(failure) = &status.health {
+        if let Some(failure) = status.health.failure() {
             tracing::error!(
                 call = failure.call,
                 reason = failure.reason,

@@ -129,7 +129,6 @@ impl Server {
             "DB loaded from append only file: {:.3} seconds",
             load.begin.elapsed().as_secs_f64()
         );
-        self.end_of_enqueue_once();
         // Other nodes are talked to when this one knows what it holds; when it loads again they are already.
         if !std::mem::replace(&mut self.hears_peers, true) {
             let registry = self.poll.registry();
@@ -139,6 +138,8 @@ impl Server {
         if self.config.appendonly {
             self.go_on_writing(*load)?;
         }
+        // If the file cannot be written on, the next start is to queue everything again.
+        self.end_of_enqueue_once();
         if incomplete {
             self.step(Input::Control(Control::RecordsLost), u32::MAX);
         }

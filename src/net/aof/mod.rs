@@ -1,6 +1,7 @@
 //! The append-only file as the loop sees it: what is appended, who waits for it, and how it does.
 //!
-//! Nothing here waits for the disk but turning the file on, and the end of the server.
+//! Nothing here waits for the disk but turning the file on and off (BGREWRITEAOF without a file does both), DEBUG LOADAOF,
+//! and the end of the server.
 
 mod control;
 mod gate;
@@ -21,8 +22,7 @@ use std::sync::Arc;
 use super::process::os_text;
 use crate::admin::{AofDetails, AofFacts, AofState};
 use crate::aof::{
-    Chain, Failure, FileLayer as _, Health, Journal, LoadError, Names, Origin, Ready, Rewriter, Seq,
-    SyncPolicy,
+    Chain, Failure, FileLayer as _, Journal, LoadError, Names, Origin, Ready, Rewriter, Seq, SyncPolicy,
 };
 use crate::config::{Config, Fsync};
 use crate::disk::{Disk, Lock, LockError, OsFiles};
@@ -198,16 +198,10 @@ impl OpenFile {
     /// Takes over what has become of the writing. True if it can be written now and could not, or the other way.
     fn update(&mut self) -> bool {
         let Some(status) = self.disk.changed_status() else { return false };
-        let failure = match status.health {
-            Health::Good => None,
-            Health::Failing(failure) => Some(failure),
-            Health::Lost(failure) => {
-                self.rewrites.ask();
-                Some(failure)
-            }
-            // Until the new base is there, the last failure holds.
-            Health::Recovering => self.failure.clone(),
-        };
+        if status.health.needs_rewrite(self.rewrites.running().is_some()) {
+            self.rewrites.ask();
+        }
+        let failure = status.health.failure().cloned();
         match (&self.failure, &failure) {
             (None, Some(Failure { call, reason, .. })) => {
                 tracing::error!(

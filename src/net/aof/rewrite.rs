@@ -135,7 +135,7 @@ impl OpenFile {
         if !rewrites.asked || rewrites.running.is_some() || now < rewrites.not_before {
             return;
         }
-        if status.switching {
+        if self.disk.is_switching() {
             rewrites.not_before = now + SWITCH_PAUSE;
             return;
         }

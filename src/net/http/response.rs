@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 /// How long a response may take to be read.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How much is written between two looks at the clock.
-const PIECE: usize = 64 * 1024;
 
 /// Nothing may be loaded from elsewhere, nothing inline may run, and nobody may frame the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -68,7 +66,7 @@ impl Response {
 
     pub(super) fn write(
         &self,
-        mut stream: &TcpStream,
+        stream: &TcpStream,
         connection: Connection,
         with_body: WithBody,
     ) -> io::Result<()> {
@@ -76,13 +74,7 @@ impl Response {
         if with_body == WithBody::Yes {
             bytes.extend_from_slice(&self.body);
         }
-        let until = Instant::now() + PATIENCE;
-        for piece in bytes.chunks(PIECE) {
-            let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            stream.set_write_timeout(Some(left))?;
-            stream.write_all(piece)?;
-        }
-        Ok(())
+        write_until(stream, &bytes, Instant::now() + PATIENCE)
     }
 
     fn head(&self, connection: Connection) -> String {
@@ -106,6 +98,24 @@ impl Response {
     }
 }
 
+/// Writes all bytes in the time that is allowed, however often the other end reads a little.
+fn write_until(mut stream: &TcpStream, mut bytes: &[u8], until: Instant) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_write_timeout(Some(left))?;
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 fn reason(code: u16) -> &'static str {
     match code {
         200 => "OK",
@@ -119,5 +129,32 @@ fn reason(code: u16) -> &'static str {
         431 => "Request Header Fields Too Large",
         503 => "Service Unavailable",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback interface is up");
+        let address = listener.local_addr().expect("it is bound");
+        let near = TcpStream::connect(address).expect("it listens");
+        (near, listener.accept().expect("somebody has connected").0)
+    }
+
+    #[test]
+    fn a_response_is_over_when_its_time_is_however_willing_the_reader() {
+        let (near, mut far) = pair();
+        let reading = std::thread::spawn(move || far.read_to_end(&mut Vec::new()));
+        let outcome = write_until(&near, b"hello", Instant::now());
+        assert_eq!(outcome.expect_err("its time is over").kind(), io::ErrorKind::TimedOut);
+        let bytes = vec![b'x'; 4 << 20];
+        write_until(&near, &bytes, Instant::now() + PATIENCE).expect("the other end reads");
+        drop(near);
+        assert_eq!(reading.join().expect("it reads").expect("it can read"), bytes.len());
     }
 }

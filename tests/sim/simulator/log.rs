@@ -273,15 +273,8 @@ impl Log {
             return false;
         }
         self.seen_health = health.clone();
-        let failure = match health {
-            Health::Good => None,
-            Health::Failing(failure) => Some(failure),
-            Health::Lost(failure) => {
-                self.asked = true;
-                Some(failure)
-            }
-            Health::Recovering => self.failure.clone(),
-        };
+        self.asked |= health.needs_rewrite(self.rewrite.is_some());
+        let failure = health.failure().cloned();
         let changed = self.failure.is_some() != failure.is_some();
         self.failure = failure;
         changed
