@@ -1,6 +1,6 @@
 //! Real servers that are killed, stopped and cut off.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -34,8 +34,11 @@ impl Node {
             Some(_) => format!("{}:7711", network::address(number)),
             None => format!("127.0.0.1:{}", free_port()),
         };
-        let address = address.parse().expect("an address");
-        Node { address, space, dir: Scratch::new(), process: None }
+        let (address, dir) = (address.parse().expect("an address"), Scratch::new());
+        if spaces {
+            network::mount_small_disk(dir.path());
+        }
+        Node { address, space, dir, process: None }
     }
 
     /// Starts the server with what is in its directory, and waits until it is ready.
@@ -82,6 +85,26 @@ impl Node {
         }
     }
 
+    /// Leaves no room on the disk, or the room that there was. Only for nodes with a disk of their own.
+    pub fn fill_disk(&self, on: bool) {
+        let ballast = self.dir.path().join("ballast");
+        if !on {
+            return std::fs::remove_file(ballast).expect("it was just written");
+        }
+        let mut file = std::fs::File::create(ballast).expect("there is room for a name");
+        let chunk = vec![0; 1 << 16];
+        let mut written = 0;
+        while file.write(&chunk).is_ok_and(|len| len > 0) {
+            written += chunk.len() as u64;
+            assert!(written <= network::DISK_BYTES, "this is not the small disk");
+        }
+    }
+
+    /// What this node sends is delayed and partly lost, or no longer.
+    pub fn narrow(&self, on: bool) {
+        self.space.iter().for_each(|space| space.narrow(on));
+    }
+
     /// Cuts or mends what this node says to another; without a namespace it cannot.
     pub fn cut(&self, to: usize, on: bool) {
         self.space.iter().for_each(|space| space.cut(to, on));
@@ -91,6 +114,9 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
+        if self.space.is_some() {
+            network::unmount(self.dir.path());
+        }
     }
 }
 

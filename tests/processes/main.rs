@@ -1,5 +1,5 @@
-//! Five real servers with append-only files, killed, stopped and cut off from each other, while producers and workers
-//! go on. What these were told is judged by the ledger of the simulation (`tests/sim`).
+//! Five real servers with append-only files, killed, stopped, cut off from each other, behind bad links and on full disks,
+//! while producers and workers go on. What these were told is judged by the ledger of the simulation (`tests/sim`).
 //!
 //! ```text
 //! cargo test --test processes
@@ -79,7 +79,16 @@ fn storm(cluster: &mut Cluster, world: &World, spaces: bool) -> Vec<Kind> {
     let mut chance = Chance::new(number("DISQUE_PROCESSES_SEED", 1)).split(2);
     let until = world.begin + Duration::from_secs(number("DISQUE_PROCESSES_SECONDS", SECONDS));
     let kinds: &[Kind] = if spaces {
-        &[Kind::Crash, Kind::Crash, Kind::Pause, Kind::OneWayCut, Kind::PairCut, Kind::Halves]
+        &[
+            Kind::Crash,
+            Kind::DiskFull,
+            Kind::Loss,
+            Kind::Pause,
+            Kind::OneWayCut,
+            Kind::PairCut,
+            Kind::Halves,
+            Kind::Crash,
+        ]
     } else {
         &[Kind::Crash, Kind::Crash, Kind::Pause]
     };
@@ -109,6 +118,16 @@ fn strike(cluster: &mut Cluster, kind: Kind, node: usize, lasts: Duration) {
             cluster.nodes[node].signal(Signal::SIGSTOP);
             std::thread::sleep(lasts);
             cluster.nodes[node].signal(Signal::SIGCONT);
+        }
+        Kind::DiskFull => {
+            cluster.nodes[node].fill_disk(true);
+            std::thread::sleep(lasts);
+            cluster.nodes[node].fill_disk(false);
+        }
+        Kind::Loss => {
+            cluster.nodes[node].narrow(true);
+            std::thread::sleep(lasts);
+            cluster.nodes[node].narrow(false);
         }
         _ => {
             let ways = ways(kind, node);

@@ -1,18 +1,23 @@
-//! Networks of their own for the servers, where the machine allows it: each stands in a network namespace and is
-//! connected to the others by a bridge in the namespace of this process. Nothing leaves them, and they vanish with
-//! the processes in them.
+//! Networks and disks of their own for the servers, where the machine allows it: each stands in a network namespace
+//! and is connected to the others by a bridge in the namespace of this process; its directory is a small file system.
+//! Nothing leaves them, and they vanish with the processes in them.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+/// What fits on the disk of a server.
+pub const DISK_BYTES: u64 = 128 << 20;
 
 /// Set where this process runs in a namespace that was made for it.
 pub const INSIDE: &str = "DISQUE_TEST_NAMESPACE";
 
-/// Whether namespaces, bridges and pairs of interfaces can be made.
+/// Whether namespaces, bridges, pairs of interfaces, narrow links and file systems can be made.
 pub fn is_possible() -> bool {
     let try_it = "ip link set lo up && ip link add try0 type bridge && ip link add try1 type veth peer name try2 \
-                  && ip route add blackhole 10.77.0.99/32";
+                  && ip route add blackhole 10.77.0.99/32 && tc qdisc add dev try1 root tbf rate 1mbit burst 2kb limit 4kb \
+                  && mount -t tmpfs none /mnt";
     let tried = Command::new("unshare")
-        .args(["--net", "sh", "-c", try_it])
+        .args(["--net", "--mount", "sh", "-c", try_it])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
@@ -23,7 +28,7 @@ pub fn is_possible() -> bool {
 pub fn run_inside(test: &str) -> bool {
     let program = std::env::current_exe().expect("this program has a path");
     let status = Command::new("unshare")
-        .arg("--net")
+        .args(["--net", "--mount"])
         .arg(program)
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1")
@@ -85,6 +90,27 @@ impl Namespace {
         let word = if on { "add" } else { "del" };
         self.ip(&format!("route {word} blackhole {}/32", address(to)));
     }
+}
+
+impl Namespace {
+    /// What leaves this node goes through a link that is so narrow that it delays most packets and loses many, or is
+    /// as wide as ever again.
+    pub fn narrow(&self, on: bool) {
+        let rest = if on { " tbf rate 400kbit burst 2kb limit 6kb" } else { "" };
+        let words = format!("qdisc {} dev eth root{rest}", if on { "add" } else { "del" });
+        run(self.command("tc").args(words.split(' ')), &words);
+    }
+}
+
+/// Makes this directory a file system of its own.
+pub fn mount_small_disk(dir: &Path) {
+    let options = format!("size={DISK_BYTES}");
+    run(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(dir), "mount");
+}
+
+pub fn unmount(dir: &Path) {
+    // The worst is an empty directory that stays.
+    let _ = Command::new("umount").arg(dir).status();
 }
 
 impl Drop for Namespace {

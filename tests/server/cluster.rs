@@ -119,6 +119,26 @@ fn nodes_that_meet_one_know_all_and_remember_them() {
     }
 }
 
+/// A producer waits for one turn of the slowest holder: REPLJOB is read, kept and confirmed in the same one. The
+/// turns that timers begin meanwhile are in what is counted here.
+#[test]
+fn a_copy_takes_a_holder_less_than_two_turns() {
+    const JOBS: u64 = 1000;
+    let nodes = cluster(3, "");
+    let mut holders = [nodes[1].connect(), nodes[2].connect()];
+    let mut turns = || holders.each_mut().map(|holder| info_number(holder, "loop_turns"));
+    let mut producer = nodes[0].connect();
+    let before = turns();
+    for _ in 0..JOBS {
+        assert!(matches!(producer.run("ADDJOB q x 5000 REPLICATE 3"), Value::Status(_)));
+    }
+    for (before, after) in before.into_iter().zip(turns()) {
+        let per_job = (after - before) as f64 / JOBS as f64;
+        println!("{per_job:.3} turns of a holder per job");
+        assert!(per_job < 2.0, "{per_job} turns per job");
+    }
+}
+
 #[test]
 fn nodes_join_by_seeds_of_which_one_is_a_name_and_one_themselves() {
     let first = Node::start("--cluster-seeds 127.0.0.1:PORT");

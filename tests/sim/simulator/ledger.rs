@@ -22,7 +22,7 @@ use hashbrown::HashMap;
 
 use super::chance::mix;
 use super::history::History;
-use super::plan::{Kind, MS, SECOND};
+use super::plan::{Kind, MS, OLDEST_BYTES, SECOND};
 
 pub type Id = [u8; 40];
 
@@ -295,7 +295,10 @@ impl Ledger {
         }
         let job = &self.jobs[number];
         if job.outcome == Outcome::Told {
+            // What is left of a life is told as a span, and grows by the time that a copy is on its way.
+            let felt = self.history.between(job.asked_at, sent) != 0;
             let slack = 3 * SECOND
+                + if felt { OLDEST_BYTES } else { 0 }
                 + job.wish.ttl / 50
                 + self.history.overlap(job.asked_at, sent)
                 + self.clocks_set_by;

@@ -10,6 +10,8 @@ use super::chance::Chance;
 
 pub const MS: u64 = 1_000;
 pub const SECOND: u64 = 1_000 * MS;
+/// How long a byte may be on its way between nodes, which tell the kernel so (src/net/bus/link.rs).
+pub const OLDEST_BYTES: u64 = 30 * SECOND;
 pub const MINUTE: u64 = 60 * SECOND;
 
 /// What can go wrong.

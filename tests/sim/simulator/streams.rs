@@ -4,7 +4,7 @@ use disque::bus::{FrameReader, FrameWriter, MAX_FRAME_LEN};
 use disque::engine::{Input, LinkId, PeerLinkId};
 
 use super::ledger::Id;
-use super::plan::{MS, SECOND};
+use super::plan::{MS, OLDEST_BYTES, SECOND};
 use super::wire::{Conn, Piece, Purpose};
 use super::world::{Event, World};
 
@@ -12,8 +12,6 @@ use super::world::{Event, World};
 const CONNECT_TRIES: u32 = 7;
 /// The first repetition of a lost packet on a connection that is up.
 const RETRANSMIT: u64 = 200 * MS;
-/// Links between nodes tell the kernel to give up then (src/net/bus/link.rs).
-const OLDEST_BYTES: u64 = 30 * SECOND;
 
 impl World {
     fn latency(&mut self, from: usize, to: usize) -> u64 {
