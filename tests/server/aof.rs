@@ -335,7 +335,7 @@ fn files_that_cannot_be_used_are_refused_by_name() {
         ),
         ("disque.aof", b"hello".to_vec(), "--aof-load-truncated no", "Unexpected end of file"),
         ("disque.aof.2.log", Vec::new(), "", "the file disque.aof.1.log is missing"),
-        ("disque.aof.1.log", vec![b'x'; 200], "", "this is no append-only file"),
+        ("disque.aof.1.base", vec![b'x'; 200], "", "this is no append-only file"),
     ] {
         put(name, &bytes);
         let (code, text) = refusal(dir.path(), more);

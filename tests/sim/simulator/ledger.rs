@@ -96,6 +96,7 @@ impl Job {
         self.gone |= news.gone;
         self.excused |= news.excused;
         self.copy_lost |= news.copy_lost;
+        self.moved |= news.moved;
         self.ack_forgotten |= news.ack_forgotten;
         self.stale |= news.stale;
     }
@@ -141,6 +142,7 @@ struct Stranger {
     gone: bool,
     excused: bool,
     copy_lost: bool,
+    moved: bool,
     ack_forgotten: bool,
     stale: bool,
 }
@@ -339,6 +341,7 @@ impl Ledger {
             // Another cluster cannot know what was acknowledged in this one.
             let elsewhere = self.history.between(acked_at, acked_at) & (1 << Kind::Merge as u8) != 0;
             let forgot = job.ack_forgotten
+                || job.copy_lost
                 || elsewhere
                 || forgetting.iter().any(|kind| faults & (1 << *kind as u8) != 0);
             let whole = self.history.was_whole_for(SPREAD, acked_at, sent);
@@ -467,9 +470,7 @@ impl Ledger {
 
     /// A node hands the job to another one.
     pub fn moved(&mut self, id: &[u8]) {
-        if let Some(job) = self.job_mut(id) {
-            job.moved = true;
-        }
+        self.tell_or_keep(id, Stranger { moved: true, ..Stranger::default() });
     }
 
     /// A node lost its copy of this job, and perhaps it was the last one.
@@ -507,6 +508,7 @@ impl Ledger {
                 kept.gone |= news.gone;
                 kept.excused |= news.excused;
                 kept.copy_lost |= news.copy_lost;
+                kept.moved |= news.moved;
                 kept.ack_forgotten |= news.ack_forgotten;
                 kept.stale |= news.stale;
             }

@@ -66,9 +66,10 @@ impl World {
     fn perform(&mut self, node: usize, effects: &Effects) {
         let mut unsaved = false;
         let hold = self.nodes[node].log.as_mut().and_then(|log| log.append(effects));
-        for effect in effects.iter() {
+        for (done, effect) in effects.iter().enumerate() {
             if let Some(left) = &mut self.nodes[node].dies_after {
                 if *left == 0 {
+                    self.lose_effects(effects, done);
                     return self.end_process(node, true);
                 }
                 *left -= 1;
@@ -108,6 +109,15 @@ impl World {
         self.open_link(node, link, listens.then_some(host));
     }
 
+    /// The process ends before it has done all that a step asked for.
+    fn lose_effects(&mut self, effects: &Effects, done: usize) {
+        for effect in effects.iter().skip(done) {
+            if let Effect::Send { message, .. } = effect {
+                only_in(&effects.message(message)).iter().for_each(|id| self.ledger.excuse(id));
+            }
+        }
+    }
+
     fn write_message(
         &mut self,
         node: usize,
@@ -116,14 +126,7 @@ impl World {
         (hold, effects): (Option<Seq>, &Effects),
     ) {
         let message = effects.message(outgoing);
-        let only_here: Vec<Id> = match &message {
-            Message::YourJobs { jobs } => {
-                jobs.iter().filter(|job| job.retry.is_zero()).map(|job| job.id.text()).collect()
-            }
-            // Nobody else will queue it.
-            Message::Notice { job, notice: Notice::Enqueue { .. } } => vec![job.text()],
-            _ => Vec::new(),
-        };
+        let only_here = only_in(&message);
         if let Message::YourJobs { jobs } = &message {
             jobs.iter().for_each(|job| self.ledger.moved(&job.id.text()));
         }
@@ -513,5 +516,17 @@ fn describe(message: &Message<'_>) -> String {
             format!("{} with {} entries", message.name(), gossip.len())
         }
         other => format!("{other:?}"),
+    }
+}
+
+/// The jobs that nobody would deliver if this message were lost.
+fn only_in(message: &Message<'_>) -> Vec<Id> {
+    match message {
+        Message::YourJobs { jobs } => {
+            jobs.iter().filter(|job| job.retry.is_zero()).map(|job| job.id.text()).collect()
+        }
+        // Nobody else will queue it.
+        Message::Notice { job, notice: Notice::Enqueue { .. } } => vec![job.text()],
+        _ => Vec::new(),
     }
 }
