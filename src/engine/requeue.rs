@@ -122,6 +122,10 @@ impl Engine {
         if self.jobs[index].state == JobState::WaitReplication {
             return self.give_up(index, Refusal::GoneBeforeReplicated, out);
         }
+        if self.jobs[index].state == JobState::Acked {
+            // By the clocks of others, who have not been told yet, it may live on, and they may want copies here.
+            self.tombstones.insert(self.jobs[index].id, self.now);
+        }
         self.forget(index);
     }
 

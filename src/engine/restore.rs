@@ -198,7 +198,14 @@ impl Engine {
         let holders = if acked.holders.is_empty() { NodeSet::EMPTY } else { self.node_set(&acked.holders) };
         let confirmed = self.node_set(&acked.confirmed);
         let job = &mut self.jobs[index];
-        (job.delivered, job.confirmed) = (holders, confirmed);
+        // The job is known and the record is of somebody who did not know it: what stood between them, that it was
+        // forgotten, is lost.
+        let is_odd = job.delivered.contains(NodeIndex::MYSELF) && !holders.contains(NodeIndex::MYSELF);
+        let held = if is_odd { job.delivered } else { NodeSet::EMPTY };
+        (job.delivered, job.confirmed) = (holders.union(held), confirmed);
+        if is_odd {
+            job.confirmed.insert(NodeIndex::MYSELF);
+        }
     }
 
     /// The acknowledgement of a job that is not known here.

@@ -264,6 +264,22 @@ fn an_acknowledgement_of_an_unknown_job_is_kept_until_it_expires() {
     assert_eq!(counts(&restored(records, Requeueing::Own)), [0, 0, 1]);
 }
 
+/// Found by the simulated cluster: the job had been acknowledged and forgotten, and then acknowledged once more; a power cut
+/// left a hole where the file said the first.
+#[test]
+fn an_acknowledgement_of_a_job_that_seemed_unknown_is_that_of_the_known_job() {
+    let acked = Record::Acked(Acked {
+        id: id(1, 100),
+        expires_at: NOW + Millis::from_secs(9),
+        holders: Cow::Borrowed(&[]),
+        confirmed: Cow::Borrowed(&[OTHER]),
+    });
+    let mut engine = restored(vec![Record::Job(job(1, 100, &[ME])), acked], Requeueing::Own);
+    assert_eq!(counts(&engine), [0, 0, 1]);
+    assert_eq!(queued_after(&mut engine, 5_000), 0);
+    assert_eq!(engine.job_count(), 0, "nobody else is to be told");
+}
+
 #[test]
 fn what_others_may_hold_waits_until_links_are_up() {
     let mut overdue = job(1, 100, &[ME]);

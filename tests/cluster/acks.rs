@@ -242,3 +242,20 @@ fn the_record_of_an_unknown_job_that_meets_its_owner_stays_one_until_it_is_let_g
     net.run(Millis(400_000));
     assert_eq!(net.jobs(), 0, "both have let it go");
 }
+
+/// Found by the simulated cluster: the clock of the other holder had stood still with its machine.
+#[test]
+fn an_acknowledged_job_whose_life_is_over_is_told_to_those_for_whom_it_lives_on() {
+    let mut net = Net::cluster(2);
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 10 TTL 30");
+    net.cut(0, 1);
+    net.cut(1, 0);
+    net.say(0, &format!("ACKJOB {job}"));
+    net.nodes[0].skew = Millis(40_000);
+    net.run(Millis(1_000));
+    assert_eq!(net.states(&job), ["-", "active"]);
+    net.heal();
+    net.run(Millis(20_000));
+    assert_eq!(net.take(1, "q"), None);
+    assert_eq!(net.states(&job)[1], "-");
+}
