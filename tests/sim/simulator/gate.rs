@@ -289,6 +289,7 @@ impl World {
                 let last = !others.iter().any(|known| known.active.contains(id));
                 self.ledger.import_lost(id, last);
             }
+            self.judge_acks_after(node, &before, &after, &others);
             return;
         }
         let forgotten: IdSet = before.acked.difference(&after.acked).copied().collect();
@@ -298,6 +299,26 @@ impl World {
             if !before.active.contains(id) {
                 self.ledger.ack_lost(id);
             }
+        }
+    }
+}
+
+impl World {
+    /// Where all nodes confirm nothing before it is on their disks, a restart does not take the last knowledge that a job
+    /// is done from a cluster in which somebody would deliver it again (W3 of reliability.md).
+    fn judge_acks_after(&mut self, node: usize, before: &Known, after: &Known, others: &[Known]) {
+        if !self.plan.logs.iter().all(|policy| *policy == Some(SyncPolicy::Always)) {
+            return;
+        }
+        let now = self.now;
+        let lost = before.acked.difference(&after.acked).find(|id| {
+            let is_known = others.iter().any(|known| known.acked.contains(*id));
+            let lives = others.iter().chain([after]).any(|known| known.active.contains(*id));
+            lives && !is_known && self.ledger.is_done(id) && !self.ledger.may_have_expired(id, now)
+        });
+        if let Some(id) = lost {
+            let text = format!("{} at node {node}", super::ledger::text(id));
+            self.violate("acknowledgement lost by a restart", text);
         }
     }
 }
