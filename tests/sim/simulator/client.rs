@@ -297,6 +297,8 @@ impl Client {
             (3, Some(id)) => {
                 self.asked = Asked::Working(id);
                 ledger.meddled(&id);
+                // It is taken out of its queue, as by DEQUEUE.
+                ledger.excuse(&id);
                 resp::request(&[b"WORKING", &id])
             }
             (4, Some(id)) => {

@@ -267,12 +267,19 @@ impl World {
 
     /// A node has read its file: what it knew before and does not know now is lost.
     pub fn compare_with_the_past(&mut self, node: usize) {
-        let Some(before) = self.nodes[node].remembers.take() else { return };
+        let Some(mut before) = self.nodes[node].remembers.take() else { return };
+        // The clock may have been set while the machine was off, and what is on the disk tells wall times.
+        before.keeps &= !self.nodes[node].clock.was_set();
         let after = self.known_at(node);
         self.ledger.counts.restarts += 1;
         self.ledger.counts.restored += (after.active.len() + after.acked.len()) as u64;
         let is_missing = |id: &&Id| !after.active.contains(*id) && !after.acked.contains(*id);
         let missing: IdSet = before.active.iter().filter(is_missing).copied().collect();
+        let now = self.now;
+        self.trace.note(now, || {
+            let ids: Vec<String> = missing.iter().map(|id| super::ledger::text(id)).collect();
+            format!("n{node} is back, all was kept: {}, missing: {}", before.keeps, ids.join(" "))
+        });
         let here = self.id_of(node).map(|id| id.text());
         for id in &before.waiting_once {
             if after.active.contains(id) && !after.waiting_once.contains(id) {

@@ -404,8 +404,9 @@ impl Ledger {
         let job = self.number(id).and_then(|number| self.jobs.get(number));
         job.is_some_and(|job| {
             let forgotten = job.ack_forgotten || job.stale || job.copy_lost;
-            // One whose producer waits for copies is taken back with DELJOB when they do not come in time.
-            let was_added = job.outcome == Outcome::Told;
+            // One whose producer waits for copies is taken back with DELJOB when they do not come in time. Spare copies of
+            // one that may be delivered once are never queued, and may stay until they expire.
+            let was_added = job.outcome == Outcome::Told && !job.is_at_most_once();
             was_added && job.acked_at != u64::MAX && !job.cancelled && !forgotten
         })
     }
