@@ -83,7 +83,7 @@ fn jobs_go_through_their_life() -> Outcome {
     assert_eq!(rows, [(b"life".to_vec(), id.clone(), b"body".to_vec(), 1, 0)]);
     let shown = client.show(id.as_bytes())?.expect("it is there");
     assert_eq!(shown.len(), 15);
-    assert_eq!(client.qstat(b"life")?.len(), 11);
+    assert_eq!(client.qstat(b"life")?.len(), 12);
     assert!(client.working(id.as_bytes())? > Duration::ZERO);
     assert!(client.ackjob(id.as_bytes())?);
     assert!(client.show(id.as_bytes())?.is_none());
