@@ -78,6 +78,8 @@ pub enum Outgoing {
         image: Image,
         /// Whether the receiver shall not confirm.
         no_reply: bool,
+        /// Whether it tells of a holder that a job got later, and of which only this node knows so far.
+        late_holder: bool,
     },
     /// SYNCJOB.
     SyncJob {
@@ -94,15 +96,17 @@ pub enum Outgoing {
 }
 
 impl Outgoing {
-    /// Whether it tells another node that something is stored here, lets it forget what is stored here, or hands it what
-    /// must not be here any more: then it must not leave before what the step appends is as safe as the operator wants it.
+    /// Whether it tells another node that something is stored here, lets it forget what is stored here, hands it what must
+    /// not be here any more, or makes a holder of it that this node must go on knowing: then it must not leave before what
+    /// the step appends is as safe as the operator wants it.
     pub fn is_promise(&self) -> bool {
         match self {
             Outgoing::Notice { notice, .. } => {
                 matches!(notice, Notice::GotJob | Notice::GotAck { .. } | Notice::DelJob)
             }
             Outgoing::YourJobs { .. } => true,
-            Outgoing::ReplJob { .. } | Outgoing::SyncJob { .. } | Outgoing::Other(_) => false,
+            Outgoing::ReplJob { late_holder, .. } => *late_holder,
+            Outgoing::SyncJob { .. } | Outgoing::Other(_) => false,
         }
     }
 }
@@ -303,7 +307,7 @@ impl Effects {
     pub fn message<'a>(&'a self, outgoing: &'a Outgoing) -> Message<'a> {
         match outgoing {
             Outgoing::Notice { job, notice } => Message::Notice { job: *job, notice: *notice },
-            Outgoing::ReplJob { image, no_reply } => {
+            Outgoing::ReplJob { image, no_reply, .. } => {
                 Message::ReplJob { job: self.image(&self.images[image.0 as usize]), no_reply: *no_reply }
             }
             Outgoing::SyncJob { image } => {

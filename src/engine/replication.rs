@@ -205,7 +205,13 @@ impl Engine {
             (true, Resend::Unconfirmed | Resend::ToCapable) => silent,
             (true, Resend::No) => return false,
         };
+        // A job that waits for its first copies has nothing to lose yet.
+        let late_holder =
+            !chosen.is_empty() && resend != Resend::No && job.state != JobState::WaitReplication;
         let (confirmed, delay) = (job.confirmed, self.delay_for_copies(index));
+        if late_holder {
+            self.hold_replies(Hold::Policy);
+        }
         let receivers = receivers.intersection(self.nodes.table.linked());
         if !receivers.is_empty() {
             let image = self.image_of(index, delay, out);
@@ -217,7 +223,7 @@ impl Engine {
                     }
                     // It has turned its file off meanwhile: its confirmation would prove nothing.
                     Replication::OnDisk if !no_reply => continue,
-                    _ => Outgoing::ReplJob { image, no_reply },
+                    _ => Outgoing::ReplJob { image, no_reply, late_holder },
                 };
                 self.send(node, message, out);
             }

@@ -174,3 +174,20 @@ fn others_are_told_to_forget_only_what_this_node_will_not_remember_as_pending() 
     net.run(Millis(1_000));
     assert_eq!(net.nodes[0].confirmed, [("DELJOB", Hold::Policy)]);
 }
+
+/// Found by the simulated cluster: a node made a copy elsewhere, lost power before it had stored where, and let the job be
+/// forgotten when it was acknowledged, without that copy.
+#[test]
+fn a_copy_that_replaces_another_leaves_when_its_holder_will_be_remembered() {
+    let mut net = Net::cluster(3);
+    net.turn_files_on(&[0, 1, 2]);
+    net.cut(0, 2);
+    net.run(Millis(60_000));
+    net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 600");
+    net.run(Millis(1_000));
+    assert_eq!(net.nodes[0].confirmed, [], "its producer waits for the first copies");
+    net.heal();
+    net.kill(1);
+    net.run(Millis(60_000));
+    assert_eq!(net.nodes[0].confirmed, [("REPLJOB", Hold::Policy)]);
+}

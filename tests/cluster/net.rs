@@ -43,7 +43,7 @@ pub struct Node {
     pub skew: Millis,
     /// What its clients were answered.
     pub clients: BTreeMap<ClientId, Vec<String>>,
-    /// What its messages that confirm something waited for, in order.
+    /// What its messages that must not leave too early waited for, in order.
     pub confirmed: Vec<(&'static str, Hold)>,
     /// What its last reply waited for.
     pub last_reply: Hold,
@@ -357,8 +357,9 @@ impl Net {
                     self.nodes[place].peers.insert(*link, *features);
                 }
                 Effect::Send { to, message } => {
+                    let promises = message.is_promise();
                     let message = effects.message(message);
-                    if ["GOTJOB", "GOTACK", "DELJOB"].contains(&message.name()) {
+                    if promises {
                         let node = &mut self.nodes[place];
                         node.confirmed.push((message.name(), effects.hold()));
                         if waits {
