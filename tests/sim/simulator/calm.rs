@@ -7,7 +7,7 @@ use disque::engine::{Engine, JobState};
 use disque::types::NodeId;
 
 use super::client::Role;
-use super::ledger::{self, Outcome, queue_name};
+use super::ledger::{self, queue_name};
 use super::plan::{Kind, MS, SECOND};
 use super::world::{Event, World};
 
@@ -176,17 +176,11 @@ impl World {
 
     /// Jobs at a node that should not be there any more.
     fn leftovers(&mut self, node: usize) -> Vec<String> {
-        let jobs = self.jobs_at(node);
+        let (now, jobs) = (self.now, self.jobs_at(node));
         let mut left = Vec::new();
         for job in jobs {
             let id = job.id.text();
-            let known = self.ledger.number(&id).map(|number| &self.ledger.jobs[number]);
-            // What was delivered at most once, or promised to nobody, stays until it expires.
-            let may_stay = job.retry.0 == 0
-                && job.state != JobState::Acked
-                && known.is_none_or(|known| {
-                    known.deliveries > 0 || known.excused || known.outcome != Outcome::Told
-                });
+            let may_stay = job.retry.0 == 0 && job.state != JobState::Acked && self.ledger.may_stay(&id, now);
             if !may_stay {
                 let state = job.state.word();
                 let number = self.ledger.number(&id);

@@ -12,7 +12,8 @@
 //! * no delivery after the expiry;
 //! * without a fault, no delivery before the lease has run out, and none after an acknowledgement; after a fault,
 //!   none after an acknowledgement that the cluster had time to spread;
-//! * a confirmed job is delivered until somebody acknowledges it, unless a crash took the last copy;
+//! * a confirmed job is delivered until somebody acknowledges it, unless crashes took the last copy, and as many as
+//!   its producer was promised;
 //! * paused means paused.
 
 use std::collections::BTreeMap;
@@ -73,10 +74,16 @@ pub struct Job {
     pub ack_tried: bool,
     /// DELJOB or FASTACK was sent.
     pub cancelled: bool,
-    /// A crash took the last copy.
-    pub gone: bool,
-    /// A crash took a copy, and with it what its node knew of the other holders.
-    copy_lost: bool,
+    pub fate: Fate,
+}
+
+/// What happened to a job that no client can know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fate {
+    /// How many copies crashes took, and with them what their nodes knew of the other holders.
+    copies_lost: u32,
+    /// One of them was the last.
+    gone: bool,
     /// A crash took from the last node that knew it what it knew of the acknowledgement.
     ack_forgotten: bool,
     /// A node went on from a file that did not tell how things stood last.
@@ -87,18 +94,20 @@ pub struct Job {
     moved: bool,
 }
 
+impl Fate {
+    fn take(&mut self, news: Fate) {
+        self.copies_lost += news.copies_lost;
+        self.gone |= news.gone;
+        self.ack_forgotten |= news.ack_forgotten;
+        self.stale |= news.stale;
+        self.excused |= news.excused;
+        self.moved |= news.moved;
+    }
+}
+
 impl Job {
     pub fn is_at_most_once(&self) -> bool {
         self.wish.retry == Some(0)
-    }
-
-    fn take(&mut self, news: Stranger) {
-        self.gone |= news.gone;
-        self.excused |= news.excused;
-        self.copy_lost |= news.copy_lost;
-        self.moved |= news.moved;
-        self.ack_forgotten |= news.ack_forgotten;
-        self.stale |= news.stale;
     }
 
     fn retry(&self) -> u64 {
@@ -136,22 +145,12 @@ pub struct Counts {
     pub copies_unknown: u64,
 }
 
-/// What was lost of a job whose ID nobody was told yet.
-#[derive(Clone, Copy, Debug, Default)]
-struct Stranger {
-    gone: bool,
-    excused: bool,
-    copy_lost: bool,
-    moved: bool,
-    ack_forgotten: bool,
-    stale: bool,
-}
-
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub jobs: Vec<Job>,
     by_id: HashMap<Id, u32, FixedState>,
-    strangers: HashMap<Id, Stranger, FixedState>,
+    /// Of jobs whose IDs nobody was told yet.
+    strangers: HashMap<Id, Fate, FixedState>,
     /// How far wall clocks were set, in all.
     pub clocks_set_by: u64,
     pub counts: Counts,
@@ -218,12 +217,7 @@ impl Ledger {
             acked_at: u64::MAX,
             ack_tried: false,
             cancelled: false,
-            gone: false,
-            copy_lost: false,
-            ack_forgotten: false,
-            stale: false,
-            excused: false,
-            moved: false,
+            fate: Fate::default(),
         });
         self.jobs.len() - 1
     }
@@ -313,7 +307,7 @@ impl Ledger {
         if job.deliveries == 0 && job.acked_at == u64::MAX {
             return;
         }
-        if job.is_at_most_once() && job.deliveries > 0 && job.stale {
+        if job.is_at_most_once() && job.deliveries > 0 && job.fate.stale {
             self.counts.at_most_once_stale += 1;
             return;
         }
@@ -340,8 +334,8 @@ impl Ledger {
             let forgetting = [Kind::NewId, Kind::MemoryCritical, Kind::Forget];
             // Another cluster cannot know what was acknowledged in this one.
             let elsewhere = self.history.between(acked_at, acked_at) & (1 << Kind::Merge as u8) != 0;
-            let forgot = job.ack_forgotten
-                || job.copy_lost
+            let forgot = job.fate.ack_forgotten
+                || job.fate.copies_lost > 0
                 || elsewhere
                 || forgetting.iter().any(|kind| faults & (1 << *kind as u8) != 0);
             let whole = self.history.was_whole_for(SPREAD, acked_at, sent);
@@ -363,7 +357,7 @@ impl Ledger {
         if passed + retry / 50 + 20 * MS >= retry {
             return "lease ran out".to_owned();
         }
-        let (from, moved) = (job.last_node, job.moved);
+        let (from, moved) = (job.last_node, job.fate.moved);
         if faults == 0 && !moved {
             let (passed, retry) = (passed / MS, retry / MS);
             let text = format!("job {number} by node {node}, {passed} ms after node {from}, of {retry} ms");
@@ -388,7 +382,7 @@ impl Ledger {
                 self.jobs[number].id = Some(id);
                 self.by_id.insert(id, number as u32);
                 if let Some(stranger) = self.strangers.remove(&id) {
-                    self.jobs[number].take(stranger);
+                    self.jobs[number].fate.take(stranger);
                 }
             }
             Some(other) if other != id => {
@@ -403,7 +397,7 @@ impl Ledger {
     pub fn is_done(&self, id: &Id) -> bool {
         let job = self.number(id).and_then(|number| self.jobs.get(number));
         job.is_some_and(|job| {
-            let forgotten = job.ack_forgotten || job.stale || job.copy_lost;
+            let forgotten = job.fate.ack_forgotten || job.fate.stale || job.fate.copies_lost > 0;
             // One whose producer waits for copies is taken back with DELJOB when they do not come in time. Spare copies of
             // one that may be delivered once are never queued, and may stay until they expire.
             let was_added = job.outcome == Outcome::Told && !job.is_at_most_once();
@@ -468,53 +462,45 @@ impl Ledger {
 
     /// A reply, or a message that moves jobs, will never arrive; this at-most-once job may be gone.
     pub fn excuse(&mut self, id: &[u8]) {
-        self.tell_or_keep(id, Stranger { excused: true, ..Stranger::default() });
+        self.tell_or_keep(id, Fate { excused: true, ..Fate::default() });
     }
 
     /// A node hands the job to another one.
     pub fn moved(&mut self, id: &[u8]) {
-        self.tell_or_keep(id, Stranger { moved: true, ..Stranger::default() });
+        self.tell_or_keep(id, Fate { moved: true, ..Fate::default() });
     }
 
     /// A node lost its copy of this job, and perhaps it was the last one.
     pub fn copy_lost(&mut self, id: &[u8], last: bool) {
-        self.tell_or_keep(id, Stranger { gone: last, excused: true, copy_lost: true, ..Stranger::default() });
+        self.tell_or_keep(id, Fate { copies_lost: 1, gone: last, excused: true, ..Fate::default() });
     }
 
     /// The last node that knew it forgot that this job is done.
     pub fn ack_lost(&mut self, id: &[u8]) {
-        self.tell_or_keep(id, Stranger { ack_forgotten: true, ..Stranger::default() });
+        self.tell_or_keep(id, Fate { ack_forgotten: true, ..Fate::default() });
     }
 
     /// A node goes on with this job from a state that may not be the last.
     pub fn is_stale(&mut self, id: &[u8]) {
-        self.tell_or_keep(id, Stranger { stale: true, ..Stranger::default() });
+        self.tell_or_keep(id, Fate { stale: true, ..Fate::default() });
     }
 
     /// A node ended before a job that it had and had confirmed to nobody was safe. That may be the end of one that
     /// another node had just handed to it and that may be delivered only once, or that the other has lost meanwhile.
     pub fn import_lost(&mut self, id: &[u8], last: bool) {
         if let Some(job) = self.job_mut(id)
-            && job.moved
+            && job.fate.moved
         {
-            job.excused |= job.is_at_most_once();
-            job.gone |= last;
+            job.fate.excused |= job.is_at_most_once();
+            job.fate.gone |= last;
         }
     }
 
-    fn tell_or_keep(&mut self, id: &[u8], news: Stranger) {
+    fn tell_or_keep(&mut self, id: &[u8], news: Fate) {
         let Ok(id): Result<Id, _> = id.try_into() else { return };
         match self.by_id.get(&id) {
-            Some(number) => self.jobs[*number as usize].take(news),
-            None => {
-                let kept = self.strangers.entry(id).or_default();
-                kept.gone |= news.gone;
-                kept.excused |= news.excused;
-                kept.copy_lost |= news.copy_lost;
-                kept.moved |= news.moved;
-                kept.ack_forgotten |= news.ack_forgotten;
-                kept.stale |= news.stale;
-            }
+            Some(number) => self.jobs[*number as usize].fate.take(news),
+            None => self.strangers.entry(id).or_default().take(news),
         }
     }
 
@@ -533,7 +519,8 @@ impl Ledger {
 
     /// Told jobs that nobody acknowledged yet and that must still be delivered.
     pub fn pending(&self, now: u64) -> usize {
-        let kept = |number: &usize| !self.jobs[*number].gone && !self.may_have_no_copy(*number);
+        let kept =
+            |number: &usize| !self.jobs[*number].fate.gone && !self.may_have_no_copy(&self.jobs[*number]);
         (0..self.jobs.len()).filter(|number| self.is_pending(*number, now) && kept(number)).count()
     }
 
@@ -542,20 +529,38 @@ impl Ledger {
         if job.outcome != Outcome::Told || job.cancelled || job.asked_at + job.wish.ttl < now + 60 * SECOND {
             return false;
         }
-        if job.is_at_most_once() {
-            // What a node gets from one that it has forgotten meanwhile it does not take.
-            let forgot = self.history.between(job.asked_at, now) & (1 << Kind::Forget as u8) != 0;
-            return job.deliveries == 0 && !job.excused && !job.ack_tried && !forgot;
-        }
-        !job.ack_tried
+        let excused = job.is_at_most_once() && (job.deliveries > 0 || self.may_be_lost(job, now));
+        !job.ack_tried && !excused
+    }
+
+    /// Whether something may have taken an at-most-once job on its way.
+    fn may_be_lost(&self, job: &Job, now: u64) -> bool {
+        // What a node gets from one that it has forgotten meanwhile it does not take.
+        let forgot = self.history.between(job.asked_at, now) & (1 << Kind::Forget as u8) != 0;
+        job.fate.excused || forgot || self.may_have_no_copy(job)
     }
 
     /// ASYNC at a node that keeps no copy itself, because it is leaving or short of memory: the client is told an ID
     /// before anybody has confirmed anything, and the others may refuse or not be reached.
-    fn may_have_no_copy(&self, number: usize) -> bool {
-        let job = &self.jobs[number];
+    fn may_have_no_copy(&self, job: &Job) -> bool {
         let external = 1 << Kind::Leave as u8 | 1 << Kind::MemoryHigh as u8 | 1 << Kind::MemoryCritical as u8;
         job.wish.asynchronous && self.history.between(job.asked_at, job.told_at) & external != 0
+    }
+
+    /// Whether copies of this at-most-once job may stay until it expires: it was delivered, or lost on its way to where
+    /// it was to be queued, or promised to nobody.
+    pub fn may_stay(&self, id: &[u8], now: u64) -> bool {
+        self.number(id).map(|number| &self.jobs[number]).is_none_or(|job| {
+            job.outcome != Outcome::Told || job.deliveries > 0 || self.may_be_lost(job, now)
+        })
+    }
+
+    /// Whether a job is gone although fewer copies were lost than its producer was promised.
+    fn is_broken_promise(&self, job: &Job, now: u64) -> bool {
+        // Short of memory, nodes give up copies of which others have more.
+        let evicted = self.history.between(job.asked_at, now) & (1 << Kind::MemoryCritical as u8) != 0;
+        let promised = job.wish.replicate.filter(|_| !job.wish.asynchronous).map_or(1, u32::from);
+        !job.is_at_most_once() && !evicted && job.fate.copies_lost < promised
     }
 
     /// After the calm: whatever was promised and did not come is lost.
@@ -563,17 +568,17 @@ impl Ledger {
         for number in 0..self.jobs.len() {
             let job = &self.jobs[number];
             self.counts.at_most_once_excused +=
-                u64::from(job.is_at_most_once() && job.excused && job.deliveries == 0);
+                u64::from(job.is_at_most_once() && job.fate.excused && job.deliveries == 0);
             if !self.is_pending(number, now) {
                 continue;
             }
             let job = &self.jobs[number];
             let id = text(&job.id.unwrap_or([b'?'; 40]));
-            if job.gone {
+            if job.fate.gone && !self.is_broken_promise(job, now) {
                 self.counts.lost_beyond += 1;
                 continue;
             }
-            if self.may_have_no_copy(number) {
+            if self.may_have_no_copy(job) {
                 self.counts.lost_unconfirmed += 1;
                 continue;
             }
@@ -585,8 +590,9 @@ impl Ledger {
                 ("lost", if job.wish.asynchronous { " ASYNC" } else { "" })
             };
             let text = format!(
-                "job {number}{asynchronous} {id} REPLICATE {copies:?}, told at {}, delivered {deliveries} times",
-                job.told_at / MS
+                "job {number}{asynchronous} {id} REPLICATE {copies:?}, told at {}, delivered {deliveries} times, {} copies lost",
+                job.told_at / MS,
+                job.fate.copies_lost
             );
             self.violate(now, kind, text);
         }
