@@ -7,16 +7,19 @@
 //! many rounds of 640 messages.
 #![allow(missing_docs, reason = "a program has no public interface")]
 
-use std::borrow::Cow;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use disque::bus::{
     Features, FrameReader, FrameWriter, Header, MAX_FRAME_LEN, Message, Notice, decode, holders_digest,
 };
-use disque::types::{BodyArg, Ctime, JobId, JobImage, Millis, NodeId, Span32, UnixMillis};
+use disque::types::NodeId;
 
-const NOW: UnixMillis = UnixMillis(1_795_315_000_123);
+#[path = "../examples/instructions/sample.rs"]
+mod sample;
+
+use sample::{NOW, header, image, job_id, three_nodes};
+
 /// Messages that are written before the link takes them.
 const WINDOW: usize = 64;
 /// Short rounds and many: a round that nothing interrupts is what counts.
@@ -24,17 +27,8 @@ const TURNS: usize = 10;
 const ROUNDS: usize = 300;
 
 fn main() {
-    let header = Header {
-        sender: NodeId::from_bytes([0xab; 20]),
-        ip: None,
-        port: 7711,
-        bus_port: None,
-        leaving: false,
-        features: Some(Features::OURS),
-    };
-    let nodes: Vec<NodeId> = (1..=3).map(|number| NodeId::from_bytes([number; 20])).collect();
-    let body = [b'x'; 100];
-    let bench = Bench { header, nodes: &nodes, body: &body };
+    let (header, nodes) = (header(), three_nodes());
+    let bench = Bench { header, nodes: &nodes };
     println!("{:<26} {:>8} {:>10} {:>10}", "per message", "bytes", "write ns", "read ns");
     let mut sums = Vec::new();
     for (dialect, peer) in [
@@ -82,27 +76,11 @@ impl Cost {
 struct Bench<'a> {
     header: Header,
     nodes: &'a [NodeId],
-    body: &'a [u8],
 }
 
 impl<'a> Bench<'a> {
-    fn repl_job(&self, number: usize) -> Message<'a> {
-        let job = JobImage {
-            id: job_id(number),
-            state: 0,
-            flags: 0,
-            replicate: 3,
-            expires_at: NOW + Millis(86_400_000),
-            ctime: Ctime::at(NOW),
-            delay: Span32::ZERO,
-            retry: Span32::new(Millis(300_000)),
-            nacks: 0,
-            additional_deliveries: 0,
-            queue: Cow::Borrowed(b"emails"),
-            body: BodyArg::Borrowed(self.body),
-            nodes: Cow::Borrowed(self.nodes),
-        };
-        Message::ReplJob { job, no_reply: false }
+    fn repl_job(&self, number: u64) -> Message<'a> {
+        Message::ReplJob { job: image(number, self.nodes), no_reply: false }
     }
 
     fn notices(&self) -> [(&'static str, Notice); 4] {
@@ -120,9 +98,9 @@ impl<'a> Bench<'a> {
         dialect: &str,
         peer: Option<Features>,
         name: &str,
-        message: impl Fn(usize) -> Message<'a>,
+        message: impl Fn(u64) -> Message<'a>,
     ) -> Cost {
-        let messages: Vec<Message<'_>> = (0..WINDOW).map(message).collect();
+        let messages: Vec<Message<'_>> = (0..WINDOW as u64).map(message).collect();
         let mut writer = FrameWriter::new();
         writer.set_features(peer);
         let mut turn = |stream: &mut Vec<u8>| {
@@ -179,12 +157,6 @@ fn best(mut round: impl FnMut()) -> Duration {
     times.min().expect("there are rounds")
 }
 
-fn notice_about(number: usize, notice: Notice) -> Message<'static> {
+fn notice_about(number: u64, notice: Notice) -> Message<'static> {
     Message::Notice { job: job_id(number), notice }
-}
-
-fn job_id(number: usize) -> JobId {
-    let mut random = [0; 18];
-    random[..8].copy_from_slice(&(number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
-    JobId::new([1; 4], random, Millis(86_400_000), true)
 }

@@ -14,6 +14,7 @@
 #![allow(missing_docs, reason = "a program has no public interface")]
 
 mod paths;
+mod sample;
 mod table;
 
 use std::env;

@@ -1,25 +1,23 @@
 //! The paths: each prepares the same, whatever the number of items, and then does so many.
 
-use std::borrow::Cow;
 use std::hint::black_box;
 
 use disque::aof::{JobRecord, Journal, Record};
 use disque::bus::{
-    Features, FrameReader, FrameWriter, Header, MAX_FRAME_LEN, Message, NodesConf, Notice, decode,
-    holders_digest,
+    FrameReader, FrameWriter, MAX_FRAME_LEN, Message, NodesConf, Notice, decode, holders_digest,
 };
 use disque::command::reply::{self, ReplyContext};
 use disque::command::{self, CommandTable, Runs};
 use disque::engine::{ClientId, Effect, Effects, Engine, EngineSettings, Input, Seed};
 use disque::resp::{Next, Output, Protocol, RequestReader, encode_request};
-use disque::types::{BodyArg, Ctime, JobId, JobImage, Millis, NodeId, Span32, UnixMillis};
+use disque::types::{NodeId, UnixMillis};
+
+use crate::sample::{BODY, NOW, header, image, job_id, three_nodes};
 
 /// How many items a path may be asked for.
 pub(crate) const PREPARED: u64 = 4_000;
 /// Messages in one frame of the bus, and records between two writes.
 const BATCH: u64 = 50;
-const NOW: UnixMillis = UnixMillis(1_795_315_000_123);
-const BODY: [u8; 100] = [b'x'; 100];
 
 /// A path by its name.
 pub(crate) type Path = (&'static str, fn(u64));
@@ -172,17 +170,6 @@ enum BusItem {
     SetAck,
 }
 
-fn header() -> Header {
-    Header {
-        sender: NodeId::from_bytes([0xab; 20]),
-        ip: None,
-        port: 7711,
-        bus_port: None,
-        leaving: false,
-        features: Some(Features::OURS),
-    }
-}
-
 fn message(item: BusItem, number: u64, nodes: &[NodeId]) -> Message<'_> {
     match item {
         BusItem::Job => Message::ReplJob { job: image(number, nodes), no_reply: false },
@@ -191,34 +178,6 @@ fn message(item: BusItem, number: u64, nodes: &[NodeId]) -> Message<'_> {
             Message::Notice { job: job_id(number), notice: Notice::SetAck { nodes_known: 3, digest } }
         }
     }
-}
-
-fn image(number: u64, nodes: &[NodeId]) -> JobImage<'_> {
-    JobImage {
-        id: job_id(number),
-        state: JobRecord::QUEUED,
-        flags: 0,
-        replicate: 3,
-        expires_at: NOW + Millis(86_400_000),
-        ctime: Ctime::at(NOW),
-        delay: Span32::ZERO,
-        retry: Span32::new(Millis(300_000)),
-        nacks: 0,
-        additional_deliveries: 0,
-        queue: Cow::Borrowed(b"emails"),
-        body: BodyArg::Borrowed(&BODY),
-        nodes: Cow::Borrowed(nodes),
-    }
-}
-
-fn job_id(number: u64) -> JobId {
-    let mut random = [0; 18];
-    random[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
-    JobId::new([1; 4], random, Millis(86_400_000), true)
-}
-
-fn three_nodes() -> Vec<NodeId> {
-    (1..=3).map(|number| NodeId::from_bytes([number; 20])).collect()
 }
 
 fn write_bus(items: u64, item: BusItem) {
