@@ -277,6 +277,24 @@ fn damage_and_tails_are_removed_after_a_yes_and_nothing_else() {
     assert_eq!(dir.check(&["a"], "").0, 0);
 }
 
+/// Only some of the places are told one by one.
+#[test]
+fn all_files_are_repaired_however_many_places_are_damaged() {
+    let dir = Dir::new();
+    let (mut bytes, places) = log(1, &(0..250).map(|number| job(number, b"q")).collect::<Vec<_>>());
+    (0..250).step_by(2).for_each(|place| bytes[places[place] as usize + 40] ^= 4);
+    dir.put("a.1.log", &bytes);
+    let (mut bytes, places) = log(2, &[job(250, b"q"), job(251, b"q")]);
+    bytes[places[0] as usize + 40] ^= 4;
+    dir.put("a.2.log", &bytes);
+    let (_, text) = dir.check(&["a"], "");
+    assert!(text.contains("DAMAGED: 26 more places"), "{text}");
+    let (code, text) = dir.check(&["--fix", "a"], "Y\n");
+    assert!(code == 0 && text.ends_with("Successfully repaired AOF\n"), "{text}");
+    let (code, text) = dir.check(&["a"], "");
+    assert!(code == 0 && text.contains("126 records"), "{text}");
+}
+
 #[test]
 fn a_repaired_base_is_whole_again() {
     let dir = Dir::new();

@@ -53,6 +53,8 @@ pub struct Summary {
     pub damages: Vec<Damage>,
     /// How many such pieces there are.
     pub damage_count: u64,
+    /// The files that have some, in the order in which they were read, and how many bytes of each are no records.
+    pub damaged_files: Vec<(String, u64)>,
     /// What is cut off at the ends.
     pub tails: Vec<Damage>,
     /// The newest header, if any file of ours was read.
@@ -354,8 +356,13 @@ pub struct Ready<L: FileLayer> {
 }
 
 impl Summary {
-    fn add(&mut self, damage: Damage) {
+    /// Notes a piece that is no record.
+    pub fn add(&mut self, damage: Damage) {
         self.damage_count += 1;
+        match self.damaged_files.last_mut() {
+            Some((file, bytes)) if *file == damage.file => *bytes += damage.len,
+            _ => self.damaged_files.push((damage.file.clone(), damage.len)),
+        }
         if self.damages.len() < MAX_DAMAGES {
             self.damages.push(damage);
         }

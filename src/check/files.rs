@@ -12,10 +12,10 @@ use super::jobs::Jobs;
 use super::options::Options;
 use super::progress::Progress;
 use super::report::Report;
-use super::{INVALID, Terminal, VALID, confirmed, say, shown};
+use super::{INVALID, Terminal, VALID, bytes, confirmed, say, shown};
 use crate::aof::{
-    Damage, FileHeader, FileKind, FileLayer as _, Format, Framer, HEADER_LEN, LoadError, Loader, MAX_DAMAGES,
-    Names, Next, Reader, Record, Step,
+    Damage, FileHeader, FileKind, FileLayer as _, Format, Framer, HEADER_LEN, LoadError, Loader, Names, Next,
+    Reader, Record, Step, Summary,
 };
 use crate::disk::{Lock, OsFiles};
 use crate::types::UnixMillis;
@@ -131,18 +131,7 @@ pub(super) fn split(path: &Path) -> (PathBuf, String) {
 }
 
 fn failed(error: String) -> Report {
-    Report {
-        files: Vec::new(),
-        bytes: 0,
-        records: 0,
-        unknown: 0,
-        damages: Vec::new(),
-        damage_count: 0,
-        tails: Vec::new(),
-        error: Some(error),
-        jobs: Jobs::new(),
-        now: now(),
-    }
+    Report { files: Vec::new(), found: Summary::default(), error: Some(error), jobs: Jobs::new(), now: now() }
 }
 
 /// As the server loads it, without changing anything.
@@ -163,14 +152,8 @@ fn read_chain(mut loader: Loader<OsFiles>, terminal: &mut Terminal<'_>) -> io::R
             Err(error) => break Err(error),
         }
     };
-    let summary = loader.summary().clone();
+    report.found = loader.summary().clone();
     report.error = outcome.err().map(|error| error.to_string());
-    report.bytes = summary.bytes;
-    report.records = summary.records;
-    report.unknown = summary.unknown;
-    report.damages = summary.damages;
-    report.damage_count = summary.damage_count;
-    report.tails = summary.tails;
     Ok(report)
 }
 
@@ -181,25 +164,22 @@ fn read_file(path: &Path, terminal: &mut Terminal<'_>) -> io::Result<Report> {
     let mut report = failed(String::new());
     report.error = None;
     report.files.push((name.clone(), size));
-    report.bytes = size;
+    report.found.bytes = size;
     let mut sealed = false;
     let mut progress = Progress::new(terminal.progress, size);
     let header = walk(path, |at, piece| {
         progress.at(at);
         match piece {
             Piece::Record(record) => {
-                sealed = record == Record::End { records: report.records + report.unknown };
-                report.records += 1;
+                sealed = record == Record::End { records: report.found.records + report.found.unknown };
+                report.found.records += 1;
                 report.jobs.apply(&record);
             }
-            Piece::Unknown => report.unknown += 1,
+            Piece::Unknown => report.found.unknown += 1,
             Piece::Damaged(len) => {
-                report.damage_count += 1;
-                if report.damages.len() < MAX_DAMAGES {
-                    report.damages.push(Damage { file: name.clone(), at, len });
-                }
+                report.found.add(Damage { file: name.clone(), at, len });
             }
-            Piece::Tail(len) => report.tails.push(Damage { file: name.clone(), at, len }),
+            Piece::Tail(len) => report.found.tails.push(Damage { file: name.clone(), at, len }),
         }
         Ok(())
     })?;
@@ -207,8 +187,7 @@ fn read_file(path: &Path, terminal: &mut Terminal<'_>) -> io::Result<Report> {
         Err(error) => report.error = Some(error),
         Ok(Some((header, damaged))) => {
             if damaged {
-                report.damage_count += 1;
-                report.damages.push(Damage { file: name.clone(), at: 0, len: HEADER_LEN as u64 });
+                report.found.add(Damage { file: name.clone(), at: 0, len: HEADER_LEN as u64 });
             }
             if header.kind == FileKind::Base && !sealed {
                 report.error = Some(format!("{name} is a base and lacks its end"));
@@ -253,14 +232,16 @@ fn walk(path: &Path, mut visit: impl FnMut(u64, Piece<'_>) -> io::Result<()>) ->
 }
 
 fn repair(path: &Path, report: &Report, terminal: &mut Terminal<'_>) -> io::Result<u8> {
-    let lost: u64 = report.damages.iter().chain(&report.tails).map(|damage| damage.len).sum();
-    say(terminal, &format!("This will remove {lost} bytes that are no record"))?;
+    let Summary { damaged_files, tails, .. } = &report.found;
+    let damaged = damaged_files.iter().map(|(_, bytes)| bytes);
+    let lost: u64 = damaged.chain(tails.iter().map(|tail| &tail.len)).sum();
+    say(terminal, &format!("This will remove {} that are no record", bytes(lost)))?;
     if !confirmed(terminal)? {
         return Ok(INVALID);
     }
     let (dir, name) = split(path);
     let one_file = is_single(path);
-    if !one_file && report.damages.iter().any(|damage| damage.file == name) {
+    if !one_file && damaged_files.iter().any(|(file, _)| *file == name) {
         return Err(io::Error::other(format!(
             "{name} is a file of Disque 1.0, from which damage cannot be removed; the server's next rewrite leaves it out"
         )));
@@ -271,21 +252,17 @@ fn repair(path: &Path, report: &Report, terminal: &mut Terminal<'_>) -> io::Resu
     } else {
         Some(Lock::take(&dir.join(Names::new(&name).lock())).map_err(io::Error::other)?)
     };
-    let mut names: Vec<&String> =
-        report.damages.iter().chain(&report.tails).map(|damage| &damage.file).collect();
-    names.sort();
-    names.dedup();
-    for file in names {
+    for (file, _) in damaged_files {
         let path = dir.join(file);
-        if report.damages.iter().any(|damage| damage.file == *file) {
-            match header_of(&path) {
-                Ok(header) => rewrite(&path, header)?,
-                // Nothing in it can be told from chance. An empty log is a good one.
-                Err(_) => cut(&path, 0)?,
-            }
-        } else {
-            cut(&path, report.tails.iter().find(|tail| tail.file == *file).map_or(0, |tail| tail.at))?;
+        match header_of(&path) {
+            Ok(header) => rewrite(&path, header)?,
+            // Nothing in it can be told from chance. An empty log is a good one.
+            Err(_) => cut(&path, 0)?,
         }
+    }
+    // What was rewritten has no tail.
+    for tail in tails.iter().filter(|tail| damaged_files.iter().all(|(file, _)| *file != tail.file)) {
+        cut(&dir.join(&tail.file), tail.at)?;
     }
     say(terminal, "Successfully repaired AOF")?;
     Ok(VALID)

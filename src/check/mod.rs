@@ -83,3 +83,8 @@ fn confirmed(terminal: &mut Terminal<'_>) -> io::Result<bool> {
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }
+
+/// So many bytes, for people.
+fn bytes(count: u64) -> String {
+    crate::types::counted(count, "byte", "bytes")
+}

@@ -54,7 +54,7 @@ pub(super) fn verify(options: &Options, terminal: &mut Terminal<'_>) -> io::Resu
 /// The framing is right; whether the records say something.
 fn contents(options: &Options, terminal: &mut Terminal<'_>) -> io::Result<u8> {
     let report = files::read_one(&options.file, terminal)?;
-    for damage in &report.damages {
+    for damage in &report.found.damages {
         say(
             terminal,
             &format!("0x{:>16x}: a record of {} bytes holds no job and no job ID", damage.at, damage.len),

@@ -2,20 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
+use super::bytes;
 use super::jobs::{Counts, Jobs};
-use crate::aof::Damage;
+use crate::aof::{Damage, Summary};
 use crate::types::{UnixMillis, counted};
 
 /// What was found in the files.
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) files: Vec<(String, u64)>,
-    pub(super) bytes: u64,
-    pub(super) records: u64,
-    pub(super) unknown: u64,
-    pub(super) damages: Vec<Damage>,
-    pub(super) damage_count: u64,
-    pub(super) tails: Vec<Damage>,
+    pub(super) found: Summary,
     /// Why reading ended early.
     pub(super) error: Option<String>,
     pub(super) jobs: Jobs,
@@ -27,29 +23,32 @@ const QUEUES_SHOWN: usize = 20;
 
 impl Report {
     pub(super) fn is_valid(&self) -> bool {
-        self.damage_count == 0 && self.tails.is_empty() && self.error.is_none()
+        self.found.damage_count == 0 && self.found.tails.is_empty() && self.error.is_none()
     }
 
     /// Lines for people, the verdict last.
     pub(super) fn text(&self) -> String {
         let mut lines = Vec::new();
         for (file, size) in &self.files {
-            lines.push(format!("{file}: {size} bytes"));
+            lines.push(format!("{file}: {}", bytes(*size)));
         }
-        lines.push(counted(self.records, "record", "records"));
-        if self.unknown > 0 {
-            lines.push(format!("{} of a later version, skipped", counted(self.unknown, "record", "records")));
+        lines.push(counted(self.found.records, "record", "records"));
+        if self.found.unknown > 0 {
+            lines.push(format!(
+                "{} of a later version, skipped",
+                counted(self.found.unknown, "record", "records")
+            ));
         }
-        for damage in &self.damages {
+        for damage in &self.found.damages {
             let Damage { file, at, len } = damage;
-            lines.push(format!("DAMAGED: {file}: {len} bytes at offset {at} are no record"));
+            lines.push(format!("DAMAGED: {file}: {} at offset {at} are no record", bytes(*len)));
         }
-        let untold = self.damage_count - self.damages.len() as u64;
+        let untold = self.found.damage_count - self.found.damages.len() as u64;
         if untold > 0 {
             lines.push(format!("DAMAGED: {}", counted(untold, "more place", "more places")));
         }
-        for Damage { file, at, len } in &self.tails {
-            lines.push(format!("CUT OFF: {file}: {len} bytes behind offset {at} are no record"));
+        for Damage { file, at, len } in &self.found.tails {
+            lines.push(format!("CUT OFF: {file}: {} behind offset {at} are no record", bytes(*len)));
         }
         lines.extend(self.summary());
         lines.extend(self.error.iter().map(|error| format!("ERROR: {error}")));
@@ -69,25 +68,26 @@ impl Report {
             totals.expired
         )];
         lines.push(format!(
-            "bodies: {} bytes, the largest {}{}",
-            totals.body_bytes,
+            "bodies: {}, the largest {}{}",
+            bytes(totals.body_bytes),
             totals.largest_body,
             self.ages(&totals)
         ));
         let queues = self.jobs.by_queue(self.now);
         for (name, counts) in queues.iter().take(QUEUES_SHOWN) {
             lines.push(format!(
-                "  queue {:?}: {} queued, {} active, {} acknowledged, {} bytes{}",
+                "  queue {:?}: {} queued, {} active, {} acknowledged, {}{}",
                 String::from_utf8_lossy(name),
                 counts.queued,
                 counts.active,
                 counts.acked,
-                counts.body_bytes,
+                bytes(counts.body_bytes),
                 self.ages(counts)
             ));
         }
         if queues.len() > QUEUES_SHOWN {
-            lines.push(format!("  and {} more queues; --json has all", queues.len() - QUEUES_SHOWN));
+            let more = counted((queues.len() - QUEUES_SHOWN) as u64, "more queue", "more queues");
+            lines.push(format!("  and {more}; --json has all"));
         }
         lines
     }
@@ -117,12 +117,12 @@ impl Report {
             "error": self.error,
             "files": self.files.iter().map(|(file, size)| json!({"file": file, "bytes": size}))
                 .collect::<Vec<_>>(),
-            "bytes": self.bytes,
-            "records": self.records,
-            "unknown_records": self.unknown,
-            "damaged_places": self.damage_count,
-            "damaged": self.damages.iter().map(damage).collect::<Vec<_>>(),
-            "cut_off": self.tails.iter().map(damage).collect::<Vec<_>>(),
+            "bytes": self.found.bytes,
+            "records": self.found.records,
+            "unknown_records": self.found.unknown,
+            "damaged_places": self.found.damage_count,
+            "damaged": self.found.damages.iter().map(damage).collect::<Vec<_>>(),
+            "cut_off": self.found.tails.iter().map(damage).collect::<Vec<_>>(),
             "jobs": self.counts(&self.jobs.totals(self.now)),
             "queues": queues,
         })
