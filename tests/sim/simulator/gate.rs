@@ -321,7 +321,7 @@ impl World {
         let lost = before.acked.difference(&after.acked).find(|id| {
             let is_known = others.iter().any(|known| known.acked.contains(*id));
             let lives = others.iter().chain([after]).any(|known| known.active.contains(*id));
-            lives && !is_known && self.ledger.is_done(id) && !self.ledger.may_have_expired(id, now)
+            lives && !is_known && self.ledger.is_remembered(id, now)
         });
         if let Some(id) = lost {
             let text = format!("{} at node {node}", super::ledger::text(id));

@@ -331,13 +331,8 @@ impl Ledger {
         if job.acked_at != u64::MAX && sent > job.acked_at + CALM_SLACK {
             let since = (sent - job.acked_at) / MS;
             let acked_at = job.acked_at;
-            let forgetting = [Kind::NewId, Kind::MemoryCritical, Kind::Forget];
-            // Another cluster cannot know what was acknowledged in this one.
-            let elsewhere = self.history.between(acked_at, acked_at) & (1 << Kind::Merge as u8) != 0;
-            let forgot = job.fate.ack_forgotten
-                || job.fate.copies_lost > 0
-                || elsewhere
-                || forgetting.iter().any(|kind| faults & (1 << *kind as u8) != 0);
+            let forgot =
+                job.fate.ack_forgotten || job.fate.copies_lost > 0 || self.operators_forgot(job, sent);
             let whole = self.history.was_whole_for(SPREAD, acked_at, sent);
             if faults == 0 || (whole && !forgot && !job.cancelled) {
                 let text = format!("job {number} by node {node}, {since} ms after the acknowledgement");
@@ -391,6 +386,22 @@ impl Ledger {
             }
             Some(_) => {}
         }
+    }
+
+    /// Whether something that operators did may have made nodes forget that a job is acknowledged.
+    fn operators_forgot(&self, job: &Job, now: u64) -> bool {
+        let forgetting = 1 << Kind::NewId as u8 | 1 << Kind::MemoryCritical as u8 | 1 << Kind::Forget as u8;
+        // Another cluster cannot know what was acknowledged in this one.
+        let elsewhere = self.history.between(job.acked_at.min(now), now) & (1 << Kind::Merge as u8) != 0;
+        elsewhere || self.history.between(job.asked_at, now) & forgetting != 0
+    }
+
+    /// Whether a worker was told that this job is acknowledged, no operator made nodes forget it, and it still lives.
+    pub fn is_remembered(&self, id: &Id, now: u64) -> bool {
+        let job = self.number(id).and_then(|number| self.jobs.get(number));
+        self.is_done(id)
+            && !self.may_have_expired(id, now)
+            && job.is_some_and(|job| !self.operators_forgot(job, now))
     }
 
     /// Whether a worker was told that this job is acknowledged, and nobody went behind its back or forgot.
