@@ -50,8 +50,11 @@ impl Engine {
         out: &mut Effects,
     ) {
         let Some(index) = self.jobs.find(&id) else { return self.disown(sender, id, out) };
-        match self.jobs[index].state {
+        let job = &self.jobs[index];
+        match job.state {
             JobState::Acked => return self.tell_of_ack(sender, index, out),
+            // One node has an at-most-once job. This one was it, and has handed it on since.
+            _ if job.retry.is_zero() && !job.delivered.contains(sender) => return,
             // It only says that it has queued the job some time ago, and did not hear that a worker here has it.
             JobState::Active if counts == Counts::NONE && self.jobs[index].is_leased(self.now) => {
                 self.jobs[index].delivered.insert(sender);

@@ -414,7 +414,6 @@ impl Engine {
             None => {
                 let index = self.register(image, None);
                 self.wake_in_time(index);
-                self.jobs[index].delivered.insert(sender);
                 self.jobs[index].confirmed.insert(sender);
                 tracing::debug!(job = %id, "imported");
                 index
@@ -433,7 +432,13 @@ impl Engine {
 
     fn queue_import(&mut self, sender: NodeIndex, index: JobIndex, out: &mut Effects) {
         let job = &mut self.jobs[index];
-        job.delivered.insert(sender);
+        if job.retry.is_zero() {
+            // It has forgotten it, and names itself still.
+            job.delivered.remove(sender);
+            job.confirmed.remove(sender);
+        } else {
+            job.delivered.insert(sender);
+        }
         if job.state == JobState::WaitReplication || job.state == JobState::Queued {
             return;
         }
@@ -462,7 +467,7 @@ impl Engine {
         let job: &Job = &self.jobs[index];
         let (id, mut others) = (job.id, job.delivered.without(NodeSet::only(NodeIndex::MYSELF)));
         if job.retry.is_zero() {
-            // The sender has forgotten it, and there are no others.
+            // There are no others.
             return;
         }
         let capable = self.nodes.table.capable();

@@ -1,6 +1,7 @@
 //! Jobs flow to their consumers (job-lifecycle.md 11).
 
-use disque::types::Millis;
+use disque::bus::{Counts, Message, Notice};
+use disque::types::{JobId, Millis};
 
 use crate::net::Net;
 use crate::talk::job_in;
@@ -73,6 +74,30 @@ fn an_at_most_once_job_leaves_its_source() {
     net.await_answer(1, client, Millis(100)).expect("it is served");
     net.run(Millis(10));
     assert_eq!(net.states(&job), ["-", "active"]);
+}
+
+/// Found by the simulated cluster: what the source had said of it before arrived by an older connection, and took the job
+/// from the only queue that it was in.
+#[test]
+fn an_at_most_once_job_stays_where_it_was_handed_to_whatever_its_source_had_said_before() {
+    for (from, to) in [(0, 1), (1, 0)] {
+        let mut net = Net::cluster(2);
+        let jobs: Vec<String> =
+            (0..20).map(|_| net.add_job(from, "ADDJOB q hello 0 REPLICATE 1 RETRY 0")).collect();
+        let client = net.tell(to, "GETJOB FROM q");
+        net.await_answer(to, client, Millis(100)).expect("it is served");
+        net.run(Millis(10));
+        let moved: Vec<&String> = jobs.iter().filter(|job| net.states(job)[to] == "queued").collect();
+        assert!(moved.len() > 3, "others came with it");
+        for job in &moved {
+            assert_eq!(net.show(to, job, "nodes-delivered"), Some("1".to_owned()));
+            let id = JobId::parse(job.as_bytes()).expect("an ID");
+            let notice = Notice::Queued { counts: Counts::NONE, totals: None };
+            let (header, ip) = (net.nodes[from].engine.header(), net.nodes[from].ip);
+            net.inject(to, ip, &header, Message::Notice { job: id, notice });
+        }
+        assert_eq!(net.say(to, "QLEN q"), format!(":{}", moved.len()));
+    }
 }
 
 #[test]
