@@ -115,16 +115,12 @@ pub fn produce(world: &World, number: u64) {
         let (queue, body) = (ledger::queue_name(wish.queue), ledger::body(job, wish.body_len));
         let copies = wish.replicate.unwrap_or(1).to_string();
         let retry = (wish.retry.unwrap_or(0) / SECOND).to_string();
-        let reply = person.ask(&[
-            b"ADDJOB",
-            &queue,
-            &body,
-            b"1000",
-            b"REPLICATE",
-            copies.as_bytes(),
-            b"RETRY",
-            retry.as_bytes(),
-        ]);
+        let mut args: Vec<&[u8]> = vec![b"ADDJOB", &queue, &body, b"1000"];
+        args.extend([b"REPLICATE", copies.as_bytes(), b"RETRY", retry.as_bytes()]);
+        if wish.sync {
+            args.push(b"SYNC");
+        }
+        let reply = person.ask(&args);
         let now = world.now();
         let (node, mut ledger) = (person.node, world.ledger());
         match reply {
@@ -150,6 +146,7 @@ fn wish(chance: &mut Chance) -> Wish {
         ttl: 86_400 * SECOND,
         delay: 0,
         asynchronous: false,
+        sync: chance.permille(100),
     }
 }
 

@@ -136,6 +136,7 @@ impl Client {
             if chance.permille(wishes.short_ttl) { chance.between(2, 120) * SECOND } else { 86_400 * SECOND };
         let given_retry = ttl < 86_400 * SECOND || !chance.permille(20);
         let delay = chance.permille(wishes.delayed).then(|| chance.between(1, 30) * SECOND);
+        let asynchronous = chance.permille(wishes.asynchronous);
         let wish = Wish {
             queue: chance.below(plan.queues) as u8,
             body_len: chance.between(plan.wishes.body.0, plan.wishes.body.1) as usize
@@ -148,7 +149,8 @@ impl Client {
             retry: if at_most_once { Some(0) } else { given_retry.then_some(retry.min(ttl)) },
             ttl,
             delay: delay.filter(|delay| *delay < ttl).unwrap_or(0),
-            asynchronous: chance.permille(wishes.asynchronous),
+            asynchronous,
+            sync: !asynchronous && plan.logs.iter().any(Option::is_some) && chance.permille(wishes.sync),
         };
         let mut args = Vec::new();
         let mut option = |name: &str, value: String| args.extend([name.to_owned(), value]);
@@ -169,6 +171,9 @@ impl Client {
         }
         if wish.asynchronous {
             args.push("ASYNC".to_owned());
+        }
+        if wish.sync {
+            args.push("SYNC".to_owned());
         }
         (wish, args)
     }
@@ -410,6 +415,7 @@ impl Client {
 fn leaves_copies(why: &[u8]) -> bool {
     why.starts_with(b"NOREPL Timeout")
         || why.starts_with(b"NOREPL job removed")
+        || why.starts_with(b"ERR SYNC")
         || why.starts_with(b"LEAVING")
 }
 

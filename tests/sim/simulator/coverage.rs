@@ -8,12 +8,14 @@ use disque::engine::JobState;
 use super::plan::Kind;
 
 /// All messages of the bus, by name.
-pub const MESSAGES: [&str; 18] = [
+pub const MESSAGES: [&str; 20] = [
     "PING",
     "PONG",
     "MEET",
     "FAIL",
     "REPLJOB",
+    "SYNCJOB",
+    "LOSTJOBS",
     "YOURJOBS",
     "NEEDJOBS",
     "PAUSE",

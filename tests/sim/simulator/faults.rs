@@ -334,7 +334,7 @@ impl World {
         (state.disk.suspect, state.disk.damaged) = (false, false);
         state.disk.set_faults();
         if let Some(known) = &mut state.remembers {
-            known.keeps = false;
+            (known.keeps, known.keeps_synced) = (false, false);
         }
     }
 
@@ -354,16 +354,17 @@ impl World {
         }
         state.disk.damaged = true;
         if let Some(known) = &mut state.remembers {
-            known.keeps = false;
+            (known.keeps, known.keeps_synced) = (false, false);
         }
     }
 
     /// The power fails while no process runs.
     fn power_fails_at_rest(&mut self, node: usize) {
         let state = &mut self.nodes[node];
-        let keeps = state.policy == Some(SyncPolicy::Always) && !state.disk.suspect;
+        let synced = !state.disk.suspect;
         if let Some(known) = &mut state.remembers {
-            known.keeps &= keeps;
+            known.keeps &= synced && state.policy == Some(SyncPolicy::Always);
+            known.keeps_synced &= synced;
         }
         self.cut_power_of_disk(node);
     }

@@ -1,13 +1,12 @@
 //! How the world moves the append-only files: when disks answer, what waits for them, and what a process that ends
 //! leaves behind.
 
-use disque::aof::Seq;
 use disque::aof::SyncPolicy;
 use disque::engine::{Control, Input};
 use disque::types::Millis;
 
 use super::ledger::Id;
-use super::log::{HeldMessage, Told};
+use super::log::{HeldMessage, Told, Wait};
 use super::node::Node;
 use super::plan::MS;
 use super::views::{IdSet, Known, Seen};
@@ -145,11 +144,11 @@ impl World {
     /// A message to another node waits for a record.
     pub fn hold_message(&mut self, node: usize, held: HeldMessage) {
         self.coverage.mark("a message waited for the disk");
-        self.nodes[node].log.as_mut().expect("what waits waits for a file").held.push_back(held);
+        self.nodes[node].log.as_mut().expect("what waits waits for a file").hold(held);
     }
 
     /// A client's output waits for a record, and what is to follow it too. True if it was taken.
-    pub fn hold_reply(&mut self, node: usize, conn: u64, hold: Option<Seq>, bytes: &[u8]) -> bool {
+    pub fn hold_reply(&mut self, node: usize, conn: u64, hold: Option<Wait>, bytes: &[u8]) -> bool {
         let now = self.now;
         let Some(Purpose::Client { server, .. }) = self.conns.get_mut(&conn).map(|state| &mut state.purpose)
         else {
@@ -164,7 +163,10 @@ impl World {
             let log = self.nodes[node].log.as_mut().expect("what waits waits for a file");
             log.held_conns.push(conn);
         }
-        server.hold = hold.or(server.hold);
+        server.hold = match (server.hold, hold) {
+            (Some(before), Some(hold)) => Some(before.and(hold)),
+            (before, hold) => hold.or(before),
+        };
         server.held.extend_from_slice(bytes);
         true
     }
@@ -172,10 +174,8 @@ impl World {
     /// Sends what waited long enough.
     fn release_held(&mut self, node: usize) {
         while let Some(log) = &mut self.nodes[node].log
-            && let Some(first) = log.held.front()
-            && log.lets_go(first.seq)
+            && let Some(HeldMessage { to, message, only_here, .. }) = log.released()
         {
-            let HeldMessage { to, message, only_here, .. } = log.held.pop_front().expect("it was just seen");
             self.send_message(node, to, &message, only_here);
         }
         self.flush_written();
@@ -186,9 +186,9 @@ impl World {
             else {
                 continue;
             };
-            let Some(seq) = server.hold else { continue };
+            let Some(wait) = server.hold else { continue };
             let log = self.nodes[node].log.as_mut().expect("it was just there");
-            if !log.lets_go(seq) {
+            if !log.lets_go(wait) {
                 log.held_conns.push(conn);
                 continue;
             }
@@ -214,15 +214,16 @@ impl World {
         let mut known = self.known_at(node);
         let state = &mut self.nodes[node];
         let Some(log) = state.log.take() else {
-            return self.memory_is_lost(node, &known.active, &known.acked);
+            return self.memory_is_lost(node, &known.active, &known.acked, false);
         };
+        known.keeps_synced = how == End::Process || !state.disk.untrusted;
         known.keeps = !state.clock.was_set()
             && match how {
                 End::Process => log.failure.is_none() || log.policy == SyncPolicy::Always,
                 End::Power => log.policy == SyncPolicy::Always && !state.disk.untrusted,
             };
         state.remembers = Some(known);
-        for held in log.held {
+        for held in log.into_held() {
             held.only_here.iter().for_each(|id| self.ledger.excuse(id));
         }
         if how == End::Power {
@@ -241,7 +242,7 @@ impl World {
     pub fn memory_is_flushed(&mut self, node: usize) {
         if self.nodes[node].runs() {
             let known = self.known_at(node);
-            self.memory_is_lost(node, &known.active, &known.acked);
+            self.memory_is_lost(node, &known.active, &known.acked, true);
             self.nodes[node].seen = Seen::default();
             self.ledger.unpause_all(Some(node));
         }
@@ -251,12 +252,13 @@ impl World {
         (0..self.nodes.len()).filter(|other| *other != node).map(|other| self.known_at(other)).collect()
     }
 
-    /// Tells the ledger of which jobs this was the last node to hold them, or to know that they are done.
-    pub fn memory_is_lost(&mut self, node: usize, active: &IdSet, acked: &IdSet) {
+    /// Tells the ledger of which jobs this was the last node to hold them, or to know that they are done. `disk`: even
+    /// what was on its disk may be lost.
+    pub fn memory_is_lost(&mut self, node: usize, active: &IdSet, acked: &IdSet, disk: bool) {
         let others = self.known_elsewhere(node);
         for id in active {
             let last = !others.iter().any(|known| known.active.contains(id));
-            self.ledger.copy_lost(id, last);
+            self.ledger.copy_lost(id, last, disk);
         }
         for id in acked {
             if !others.iter().any(|known| known.acked.contains(id)) {
@@ -269,7 +271,9 @@ impl World {
     pub fn compare_with_the_past(&mut self, node: usize) {
         let Some(mut before) = self.nodes[node].remembers.take() else { return };
         // The clock may have been set while the machine was off, and what is on the disk tells wall times.
-        before.keeps &= !self.nodes[node].clock.was_set();
+        let was_set = self.nodes[node].clock.was_set();
+        before.keeps &= !was_set;
+        before.keeps_synced &= !was_set;
         let after = self.known_at(node);
         self.ledger.counts.restarts += 1;
         self.ledger.counts.restored += (after.active.len() + after.acked.len()) as u64;
@@ -300,7 +304,7 @@ impl World {
             return;
         }
         let forgotten: IdSet = before.acked.difference(&after.acked).copied().collect();
-        self.memory_is_lost(node, &missing, &forgotten);
+        self.memory_is_lost(node, &missing, &forgotten, !before.keeps_synced);
         for id in &after.active {
             self.ledger.is_stale(id);
             if !before.active.contains(id) {

@@ -46,6 +46,8 @@ pub struct Wish {
     pub ttl: u64,
     pub delay: u64,
     pub asynchronous: bool,
+    /// The copies are to be on disks.
+    pub sync: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,9 @@ pub struct Job {
 pub struct Fate {
     /// How many copies crashes took, and with them what their nodes knew of the other holders.
     copies_lost: u32,
+    /// How many of them although their disks had failed, were flipped, emptied or exchanged: no others may be of those that
+    /// SYNC has promised.
+    disks_lost: u32,
     /// One of them was the last.
     gone: bool,
     /// A crash took from the last node that knew it what it knew of the acknowledgement.
@@ -97,6 +102,7 @@ pub struct Fate {
 impl Fate {
     fn take(&mut self, news: Fate) {
         self.copies_lost += news.copies_lost;
+        self.disks_lost += news.disks_lost;
         self.gone |= news.gone;
         self.ack_forgotten |= news.ack_forgotten;
         self.stale |= news.stale;
@@ -481,9 +487,13 @@ impl Ledger {
         self.tell_or_keep(id, Fate { moved: true, ..Fate::default() });
     }
 
-    /// A node lost its copy of this job, and perhaps it was the last one.
-    pub fn copy_lost(&mut self, id: &[u8], last: bool) {
-        self.tell_or_keep(id, Fate { copies_lost: 1, gone: last, excused: true, ..Fate::default() });
+    /// A node lost its copy of this job, and perhaps it was the last one; or what its disk had kept of it.
+    pub fn copy_lost(&mut self, id: &[u8], last: bool, disk: bool) {
+        let disks_lost = u32::from(disk);
+        self.tell_or_keep(
+            id,
+            Fate { copies_lost: 1, disks_lost, gone: last, excused: true, ..Fate::default() },
+        );
     }
 
     /// The last node that knew it forgot that this job is done.
@@ -571,7 +581,8 @@ impl Ledger {
         // Short of memory, nodes give up copies of which others have more.
         let evicted = self.history.between(job.asked_at, now) & (1 << Kind::MemoryCritical as u8) != 0;
         let promised = job.wish.replicate.filter(|_| !job.wish.asynchronous).map_or(1, u32::from);
-        !job.is_at_most_once() && !evicted && job.fate.copies_lost < promised
+        let lost = if job.wish.sync { job.fate.disks_lost } else { job.fate.copies_lost };
+        !job.is_at_most_once() && !evicted && lost < promised
     }
 
     /// After the calm: whatever was promised and did not come is lost.

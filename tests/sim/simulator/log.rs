@@ -25,10 +25,29 @@ const SLOTS: usize = 200;
 const FIRST_PAUSE: u64 = 1_000_000;
 const LONGEST_PAUSE: u64 = 60_000_000;
 
+/// What a reply or message waits for: positions in the file that must be where the policy wants them, and on the disk in
+/// any case; 0 for none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wait {
+    written: Seq,
+    durable: Seq,
+}
+
+impl Wait {
+    pub fn and(self, other: Wait) -> Wait {
+        Wait { written: self.written.max(other.written), durable: self.durable.max(other.durable) }
+    }
+
+    /// Which of the queues a message waits in: SYNC makes nobody wait who did not ask for it.
+    fn queue(self) -> usize {
+        usize::from(self.durable > Seq(0))
+    }
+}
+
 /// A message to another node that waits for a record.
 #[derive(Debug)]
 pub struct HeldMessage {
-    pub seq: Seq,
+    pub wait: Wait,
     pub to: SendTo,
     pub message: Message<'static>,
     pub only_here: Vec<Id>,
@@ -42,11 +61,16 @@ struct Inbox {
     behind: Vec<u8>,
     anchored: Option<u64>,
     synced: Option<(SyncTask<usize>, std::io::Result<()>)>,
+    want_sync: Seq,
 }
 
 impl Inbox {
     fn has_work(&self) -> bool {
-        !self.bytes.is_empty() || self.switch.is_some() || self.anchored.is_some() || self.synced.is_some()
+        !self.bytes.is_empty()
+            || self.switch.is_some()
+            || self.anchored.is_some()
+            || self.synced.is_some()
+            || self.want_sync > Seq(0)
     }
 }
 
@@ -80,6 +104,8 @@ struct Rewrite {
 pub struct Log {
     pub policy: SyncPolicy,
     journal: Journal,
+    /// SYNC was asked for up to here in this turn.
+    sync_wanted: Seq,
     writer: Writer<SimDisk>,
     rewriter: Rewriter<SimDisk>,
     inbox: Inbox,
@@ -93,7 +119,7 @@ pub struct Log {
     progress: Progress,
     seen_health: Health,
     pub failure: Option<Failure>,
-    pub held: VecDeque<HeldMessage>,
+    held: [VecDeque<HeldMessage>; 2],
     /// Connections of clients whose output waits.
     pub held_conns: Vec<u64>,
     rewrite: Option<Rewrite>,
@@ -139,6 +165,7 @@ impl Log {
         Log {
             policy,
             journal: Journal::new(ready.salt, size),
+            sync_wanted: Seq(0),
             writer: Writer::new(disk.clone(), ready.log, policy, now),
             rewriter: ready.rewriter,
             inbox: Inbox::default(),
@@ -150,7 +177,7 @@ impl Log {
             progress: Progress::default(),
             seen_health: Health::Good,
             failure: None,
-            held: VecDeque::new(),
+            held: Default::default(),
             held_conns: Vec::new(),
             rewrite: None,
             asked: false,
@@ -164,21 +191,23 @@ impl Log {
     }
 
     /// Appends what a step tells; the position that its replies must wait for, if they must.
-    pub fn append(&mut self, effects: &Effects) -> Option<Seq> {
+    pub fn append(&mut self, effects: &Effects) -> Option<Wait> {
         for (kind, payload) in effects.appended() {
             self.journal.append(kind, payload);
         }
         let may_forget = self.failure.is_some() && self.policy != SyncPolicy::Always;
-        match effects.hold() {
-            Hold::No => None,
-            Hold::Policy if may_forget => None,
-            Hold::Policy => {
-                // What waits behind others goes when they do.
-                let seq = self.journal.seq();
-                (!self.held.is_empty() || !self.lets_go(seq)).then_some(seq)
+        let written = self.journal.seq();
+        let wait = match effects.hold() {
+            Hold::No => return None,
+            Hold::Policy if may_forget => return None,
+            Hold::Policy => Wait { written, ..Wait::default() },
+            Hold::Disk => {
+                self.sync_wanted = written;
+                Wait { written, durable: written }
             }
-            Hold::Disk => unreachable!("no simulated producer asks for SYNC"),
-        }
+        };
+        // What waits behind others goes when they do.
+        (!self.held[wait.queue()].is_empty() || !self.lets_go(wait)).then_some(wait)
     }
 
     /// The loop hands over what was framed in its turn.
@@ -186,6 +215,28 @@ impl Log {
         let inbox = &mut self.inbox;
         let into = if inbox.switch.is_some() { &mut inbox.behind } else { &mut inbox.bytes };
         into.append(self.journal.buffer());
+        let wanted = std::mem::take(&mut self.sync_wanted);
+        if wanted > self.progress.durable && self.policy != SyncPolicy::Always {
+            inbox.want_sync = inbox.want_sync.max(wanted);
+        }
+    }
+
+    /// A message waits until a record is where it is to be.
+    pub fn hold(&mut self, held: HeldMessage) {
+        self.held[held.wait.queue()].push_back(held);
+    }
+
+    /// The next message that waited long enough.
+    pub fn released(&mut self) -> Option<HeldMessage> {
+        let goes =
+            |log: &Log, queue: usize| log.held[queue].front().is_some_and(|held| log.lets_go(held.wait));
+        let queue = (0..self.held.len()).find(|queue| goes(self, *queue))?;
+        self.held[queue].pop_front()
+    }
+
+    /// All messages that still wait.
+    pub fn into_held(self) -> impl Iterator<Item = HeldMessage> {
+        self.held.into_iter().flatten()
     }
 
     pub fn writer_has_work(&self) -> bool {
@@ -231,6 +282,7 @@ impl Log {
         if let Some(number) = taken.anchored.take() {
             self.writer.anchored(number);
         }
+        self.writer.want_sync(taken.want_sync);
     }
 
     /// The helper's thread does its next errand.
@@ -284,13 +336,13 @@ impl Log {
         matches!(self.seen_health, Health::Lost(_))
     }
 
-    /// Whether what waits for this position may go.
-    pub fn lets_go(&self, seq: Seq) -> bool {
+    /// Whether what waits so may go.
+    pub fn lets_go(&self, wait: Wait) -> bool {
         let open = match self.policy {
             SyncPolicy::Always => self.progress.durable,
             SyncPolicy::EverySecond | SyncPolicy::No => self.progress.written,
         };
-        seq <= open
+        wait.written <= open && wait.durable <= self.progress.durable
     }
 
     /// BGREWRITEAOF.

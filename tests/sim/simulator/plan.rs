@@ -191,6 +191,7 @@ pub struct Manners {
 #[derive(Clone, Copy, Debug)]
 pub struct Wishes {
     pub asynchronous: u64,
+    pub sync: u64,
     pub at_most_once: u64,
     pub delayed: u64,
     pub short_ttl: u64,
@@ -409,6 +410,7 @@ fn draw_wishes(chance: &mut Chance) -> Wishes {
     let mut some = |most: u64| if chance.permille(500) { 0 } else { chance.between(1, most) };
     Wishes {
         asynchronous: some(300),
+        sync: some(300),
         at_most_once: some(300),
         delayed: some(300),
         short_ttl: some(100),

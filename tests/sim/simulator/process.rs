@@ -3,7 +3,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use disque::aof::Seq;
 use disque::bus::{self, Features, FrameReader, Header, Message, Notice};
 use disque::command::reply::{self, ReplyContext};
 use disque::command::{self, CommandError, CommandTable, Runs};
@@ -13,7 +12,7 @@ use disque::types::Args;
 
 use super::coverage::message_bit;
 use super::ledger::Id;
-use super::log::HeldMessage;
+use super::log::{HeldMessage, Wait};
 use super::wire::{Piece, Purpose};
 use super::world::{AUDIT_EVERY, Event, World};
 
@@ -123,7 +122,7 @@ impl World {
         node: usize,
         to: SendTo,
         outgoing: &Outgoing,
-        (hold, effects): (Option<Seq>, &Effects),
+        (hold, effects): (Option<Wait>, &Effects),
     ) {
         let message = effects.message(outgoing);
         let only_here = only_in(&message);
@@ -131,9 +130,9 @@ impl World {
             jobs.iter().for_each(|job| self.ledger.moved(&job.id.text()));
         }
         match hold.filter(|_| outgoing.is_promise()) {
-            Some(seq) => {
+            Some(wait) => {
                 let message = message.to_static();
-                self.hold_message(node, HeldMessage { seq, to, message, only_here });
+                self.hold_message(node, HeldMessage { wait, to, message, only_here });
             }
             None => self.send_message(node, to, &message, only_here),
         }
@@ -226,7 +225,7 @@ impl World {
         node: usize,
         client: ClientId,
         reply: &Reply,
-        (unsaved, hold): (bool, Option<Seq>),
+        (unsaved, hold): (bool, Option<Wait>),
         effects: &Effects,
     ) {
         let context = ReplyContext { protocol: Protocol::Resp2, local_ip: Some(address(node)), port: 7711 };

@@ -28,6 +28,8 @@ pub struct Known {
     pub waiting_once: IdSet,
     /// Nothing that anybody was told depends on what the end took away.
     pub keeps: bool,
+    /// What was promised to be on the disk is there.
+    pub keeps_synced: bool,
 }
 
 /// What an audit saw, for the next one.

@@ -9,12 +9,12 @@
 
 use std::collections::VecDeque;
 
-use disque::aof::Seq;
 use disque::bus::{FrameReader, FrameWriter};
 use disque::engine::{ClientId, LinkId, PeerLinkId};
 use disque::resp::RequestReader;
 
 use super::ledger::Id;
+use super::log::Wait;
 
 /// A piece of a stream on its way.
 #[derive(Debug)]
@@ -64,9 +64,9 @@ pub struct Serving {
     pub input: Vec<u8>,
     /// The engine has a request of it.
     pub blocked: bool,
-    /// Output that waits for the disk, for which position, and since when.
+    /// Output that waits for the disk, for what, and since when.
     pub held: Vec<u8>,
-    pub hold: Option<Seq>,
+    pub hold: Option<Wait>,
     pub held_since: u64,
 }
 
