@@ -266,11 +266,12 @@ impl Engine {
         if job.state == JobState::WaitReplication {
             return job.delay;
         }
-        if job.state != JobState::Active || job.flags.contains(JobFlags::ANNOUNCED) {
+        if job.state != JobState::Active {
             return Span32::ZERO;
         }
-        // A job of which this node keeps no copy has no time of its own here.
-        if job.requeue_at.is_never() { job.delay } else { Span32::new(job.requeue_at.since(self.now)) }
+        // Who is not the first to queue it waits for its delay and a retry period.
+        let beyond = if job.flags.contains(JobFlags::ANNOUNCED) { job.patience() } else { Millis(0) };
+        Span32::new(Millis(job.requeue_at.since(self.now).0.saturating_sub(beyond.0)))
     }
 
     fn plan_next_try(&mut self, index: JobIndex, deadline: UnixMillis) {

@@ -24,6 +24,27 @@ fn when_a_holder_fails_its_copies_are_made_elsewhere() {
     assert_eq!(taken.len(), 20, "each is delivered once");
 }
 
+/// Found by the simulated cluster: the new holder was told that there was no delay, and queued the job after a retry period.
+#[test]
+fn a_copy_that_is_made_anew_waits_for_the_delay_too() {
+    let mut net = Net::cluster(3);
+    net.cut(0, 2);
+    net.run(Millis(60_000));
+    let job = net.add_job(0, "ADDJOB q hello 1000 REPLICATE 2 RETRY 2 DELAY 300");
+    net.heal();
+    net.kill(0);
+    net.run(Millis(60_000));
+    // The one that has made the copy cannot answer the other one.
+    net.cut(1, 2);
+    net.cut(2, 1);
+    net.run(Millis(220_000));
+    assert_eq!(net.states(&job), ["active", "active"]);
+    net.run(Millis(30_000));
+    for place in 1..3 {
+        assert!(net.take(place, "q").is_some(), "node {place}");
+    }
+}
+
 #[test]
 fn a_forgotten_holder_is_replaced() {
     let mut net = Net::cluster(4);
