@@ -9,7 +9,7 @@
 //! * nothing is delivered that was not added; queue, body and ID are those of the add;
 //! * a job added once has one ID;
 //! * a RETRY 0 job is delivered once at the most, and once unless something excuses its loss;
-//! * no delivery after the expiry;
+//! * no delivery before the delay is over, or after the expiry;
 //! * without a fault, no delivery before the lease has run out, and none after an acknowledgement; after a fault,
 //!   none after an acknowledgement that the cluster had time to spread;
 //! * a confirmed job is delivered until somebody acknowledges it, unless crashes took the last copy, and as many as
@@ -307,6 +307,19 @@ impl Ledger {
             if sent > job.told_at + job.wish.ttl + slack {
                 let late = (sent - job.told_at - job.wish.ttl) / MS;
                 self.violate(now, "delivered after expiry", format!("job {number}, {late} ms late"));
+            }
+        }
+        let job = &self.jobs[number];
+        if job.deliveries == 0 && !job.asked_again {
+            // The producer's time of asking and the node's of hearing it are apart by the latency, in the right direction.
+            let slack = SECOND + job.wish.delay / 50 + self.clocks_set_by;
+            if sent + slack < job.asked_at + job.wish.delay {
+                let early = (job.asked_at + job.wish.delay - sent) / MS;
+                self.violate(
+                    now,
+                    "delivered before its delay",
+                    format!("job {number} by node {node}, {early} ms early"),
+                );
             }
         }
         let job = &self.jobs[number];
