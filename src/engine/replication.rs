@@ -386,7 +386,10 @@ impl Engine {
         let job = &self.jobs[index];
         let (id, delay) = (job.id, job.delay);
         if job.retry.is_zero() && capable.is_empty() {
-            // RC1 refuses to queue a copy of an at-most-once job, but queues one that it imports (W4).
+            // RC1 refuses to queue a copy of an at-most-once job, but queues one that it imports (W4), and that at once.
+            if !delay.is_zero() {
+                return false;
+            }
             let mark = out.images_mark();
             self.image_of(index, Span32::ZERO, out);
             let images = out.images_since(mark);

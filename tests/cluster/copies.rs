@@ -182,14 +182,18 @@ fn an_at_most_once_job_that_is_placed_elsewhere_is_delivered() {
 
 #[test]
 fn an_at_most_once_job_with_a_delay_that_is_placed_elsewhere_is_delivered_then() {
-    let mut net = Net::cluster(2);
-    net.say(0, "CLUSTER LEAVING yes");
-    net.run(Millis(100));
-    net.add_job(0, "ADDJOB q hello 1000 REPLICATE 1 RETRY 0 DELAY 5");
-    net.run(Millis(4_900));
-    assert_eq!(net.take(1, "q"), None);
-    net.run(Millis(200));
-    assert!(net.take(1, "q").is_some());
+    // RC1 would queue it at once: found by the simulated cluster.
+    for rc1 in [false, true] {
+        let mut net = Net::cluster(2);
+        net.turn_rc1(1, rc1);
+        net.say(0, "CLUSTER LEAVING yes");
+        net.run(Millis(1_000));
+        net.add_job(0, "ADDJOB q hello 1000 REPLICATE 1 RETRY 0 DELAY 5");
+        let client = net.tell(1, "GETJOB FROM q");
+        net.run(Millis(4_900));
+        assert_eq!(net.answer(1, client), None, "RC1 {rc1}");
+        net.await_answer(1, client, Millis(40_000)).expect("its delay is over");
+    }
 }
 
 #[test]
