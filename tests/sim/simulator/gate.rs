@@ -216,6 +216,7 @@ impl World {
         let Some(log) = state.log.take() else {
             return self.memory_is_lost(node, &known.active, &known.acked, false);
         };
+        known.arriving = log.arriving().collect();
         known.keeps_synced = how == End::Process || !state.disk.untrusted;
         known.keeps = !state.clock.was_set()
             && match how {
@@ -286,7 +287,8 @@ impl World {
         });
         let here = self.id_of(node).map(|id| id.text());
         for id in &before.waiting_once {
-            if after.active.contains(id) && !after.waiting_once.contains(id) {
+            let may_be = !before.keeps || before.arriving.contains(id);
+            if may_be && after.active.contains(id) && !after.waiting_once.contains(id) {
                 // It was placed here by another node, which has forgotten it.
                 let elsewhere = here.is_none_or(|here| here[..8] != id[2..10]);
                 if elsewhere { self.ledger.excuse(id) } else { self.ledger.import_lost(id, false) }
@@ -296,7 +298,7 @@ impl World {
             self.ledger.counts.restarts_whole += 1;
             self.coverage.mark("restart after which nothing may be missing");
             let others = self.known_elsewhere(node);
-            for id in &missing {
+            for id in missing.intersection(&before.arriving) {
                 let last = !others.iter().any(|known| known.active.contains(id));
                 self.ledger.import_lost(id, last);
             }

@@ -122,6 +122,8 @@ pub struct Log {
     held: [VecDeque<HeldMessage>; 2],
     /// Connections of clients whose output waits.
     pub held_conns: Vec<u64>,
+    /// Jobs that others handed over, and positions in the records that say so.
+    arrivals: Vec<(Id, Seq)>,
     rewrite: Option<Rewrite>,
     asked: bool,
     not_before: u64,
@@ -179,6 +181,7 @@ impl Log {
             failure: None,
             held: Default::default(),
             held_conns: Vec::new(),
+            arrivals: Vec::new(),
             rewrite: None,
             asked: false,
             not_before: 0,
@@ -232,6 +235,22 @@ impl Log {
             |log: &Log, queue: usize| log.held[queue].front().is_some_and(|held| log.lets_go(held.wait));
         let queue = (0..self.held.len()).find(|queue| goes(self, *queue))?;
         self.held[queue].pop_front()
+    }
+
+    /// In the next step another node hands over this job.
+    pub fn arrives(&mut self, job: Id) {
+        let arrivals = std::mem::take(&mut self.arrivals);
+        self.arrivals = arrivals.into_iter().filter(|(_, seq)| !self.is_safe(*seq)).collect();
+        self.arrivals.push((job, Seq(self.journal.seq().0 + 1)));
+    }
+
+    /// Jobs that were handed over, and are not yet where the operator wants them.
+    pub fn arriving(&self) -> impl Iterator<Item = Id> {
+        self.arrivals.iter().filter(|(_, seq)| !self.is_safe(*seq)).map(|(job, _)| *job)
+    }
+
+    fn is_safe(&self, written: Seq) -> bool {
+        self.lets_go(Wait { written, ..Wait::default() })
     }
 
     /// All messages that still wait.

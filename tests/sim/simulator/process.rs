@@ -414,6 +414,9 @@ impl World {
                     self.coverage.received(message.name());
                     let time = self.now;
                     self.trace.note(time, || format!("n{node} < n{sender} {}", describe(&message)));
+                    if let Some(log) = &mut self.nodes[node].log {
+                        handed_over(&message).into_iter().for_each(|job| log.arrives(job));
+                    }
                     self.step(node, Input::Message { via, header: &header, message });
                 }
                 Err(error) => {
@@ -515,6 +518,15 @@ fn describe(message: &Message<'_>) -> String {
             format!("{} with {} entries", message.name(), gossip.len())
         }
         other => format!("{other:?}"),
+    }
+}
+
+/// The jobs that become the receiver's.
+fn handed_over(message: &Message<'_>) -> Vec<Id> {
+    match message {
+        Message::YourJobs { jobs } => jobs.iter().map(|job| job.id.text()).collect(),
+        Message::Notice { job, notice: Notice::Enqueue { .. } } => vec![job.text()],
+        _ => Vec::new(),
     }
 }
 

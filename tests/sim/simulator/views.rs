@@ -26,6 +26,8 @@ pub struct Known {
     pub collects: IdSet,
     /// At-most-once jobs of `active` that wait in their queue or for their time. Nobody else will queue them.
     pub waiting_once: IdSet,
+    /// Jobs that others had just handed over, which were not yet where the operator wants them. Nobody was told that they are.
+    pub arriving: IdSet,
     /// Nothing that anybody was told depends on what the end took away.
     pub keeps: bool,
     /// What was promised to be on the disk is there.
