@@ -34,6 +34,7 @@ enum Asked {
     Add(usize),
     Get,
     Ack(Id),
+    FastAck(Id),
     Working(Id),
     Other,
 }
@@ -249,7 +250,7 @@ impl Client {
             }
             Intent::FastAck => {
                 ledger.cancel_sent(&held.id);
-                self.asked = Asked::Other;
+                self.asked = Asked::FastAck(held.id);
                 one(b"FASTACK")
             }
             Intent::Nack => {
@@ -333,11 +334,12 @@ impl Client {
         match (asked, value) {
             (Asked::Add(number), Value::Status(id)) => ledger.told(number, id, self.node, sent, now),
             (Asked::Add(number), Value::Error(why)) if leaves_copies(why) => ledger.unknown(number),
-            (Asked::Add(number), Value::Error(_)) => ledger.refused(number),
+            (Asked::Add(number), Value::Error(_)) => ledger.refused(number, now),
             (Asked::Get, Value::Array(jobs)) => {
                 jobs.iter().for_each(|job| self.take(job, sent, now, plan, ledger));
             }
             (Asked::Ack(id), Value::Int(_)) => ledger.ack_told(&id, sent),
+            (Asked::FastAck(id), Value::Int(_)) => ledger.fast_ack_told(&id, sent),
             (Asked::Working(id), Value::Int(_)) => ledger.working_told(&id, sent),
             (Asked::Working(id), Value::Error(_)) => {
                 self.hand.retain(|held| held.id != id || !matches!(held.intent, Intent::Working(_)))

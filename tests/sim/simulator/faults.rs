@@ -289,6 +289,9 @@ impl World {
             }
             self.compare_with_the_past(node);
             self.step(node, Input::Control(Control::Persist(Persistence::On)));
+            if damages > 0 || tails > 0 {
+                self.step(node, Input::Control(Control::RecordsLost));
+            }
         }
         self.wake_in_time(node);
     }

@@ -6,11 +6,11 @@
 //! (a disk that is to keep its promises takes nothing).
 //!
 //! What is checked:
-//! * nothing is delivered that was not added; queue, body and ID are those of the add;
+//! * nothing is delivered that was not added, or whose add was refused; queue, body and ID are those of the add;
 //! * a job added once has one ID;
 //! * a RETRY 0 job is delivered once at the most, and once unless something excuses its loss;
 //! * no delivery before the delay is over, or after the expiry;
-//! * without a fault, no delivery before the lease has run out, and none after an acknowledgement; after a fault,
+//! * without a fault, no delivery before the lease has run out, and none after an acknowledgement or FASTACK; after a fault,
 //!   none after an acknowledgement that the cluster had time to spread;
 //! * a confirmed job is delivered until somebody acknowledges it, unless crashes took the last copy, and as many as
 //!   its producer was promised;
@@ -76,6 +76,8 @@ pub struct Job {
     pub ack_tried: bool,
     /// DELJOB or FASTACK was sent.
     pub cancelled: bool,
+    /// When the first answer to a FASTACK was sent.
+    fast_acked_at: u64,
     pub fate: Fate,
 }
 
@@ -223,6 +225,7 @@ impl Ledger {
             acked_at: u64::MAX,
             ack_tried: false,
             cancelled: false,
+            fast_acked_at: u64::MAX,
             fate: Fate::default(),
         });
         self.jobs.len() - 1
@@ -243,9 +246,12 @@ impl Ledger {
         }
     }
 
-    pub fn refused(&mut self, number: usize) {
+    pub fn refused(&mut self, number: usize, now: u64) {
         self.counts.refused += 1;
         self.jobs[number].outcome = Outcome::Refused;
+        if self.jobs[number].deliveries > 0 {
+            self.violate(now, "refused and delivered", format!("job {number}"));
+        }
     }
 
     pub fn unknown(&mut self, _number: usize) {
@@ -308,6 +314,16 @@ impl Ledger {
                 let late = (sent - job.told_at - job.wish.ttl) / MS;
                 self.violate(now, "delivered after expiry", format!("job {number}, {late} ms late"));
             }
+        }
+        let job = &self.jobs[number];
+        if job.outcome == Outcome::Refused {
+            self.violate(now, "refused and delivered", format!("job {number} by node {node}"));
+        }
+        let job = &self.jobs[number];
+        if sent > job.fast_acked_at.saturating_add(CALM_SLACK)
+            && self.history.between(job.asked_at, sent) == 0
+        {
+            self.violate(now, "delivered after FASTACK", format!("job {number} by node {node}"));
         }
         let job = &self.jobs[number];
         if job.deliveries == 0 && !job.asked_again {
@@ -464,6 +480,12 @@ impl Ledger {
         self.counts.acks += 1;
         if let Some(job) = self.job_mut(id) {
             job.acked_at = job.acked_at.min(sent);
+        }
+    }
+
+    pub fn fast_ack_told(&mut self, id: &[u8], sent: u64) {
+        if let Some(job) = self.job_mut(id) {
+            job.fast_acked_at = job.fast_acked_at.min(sent);
         }
     }
 
