@@ -307,6 +307,7 @@ impl World {
         }
         let forgotten: IdSet = before.acked.difference(&after.acked).copied().collect();
         self.memory_is_lost(node, &missing, &forgotten, !before.keeps_synced);
+        forgotten.iter().for_each(|id| self.ledger.ack_disk_lost(id));
         for id in &after.active {
             self.ledger.is_stale(id);
             if !before.active.contains(id) {

@@ -93,6 +93,8 @@ pub struct Fate {
     gone: bool,
     /// A crash took from the last node that knew it what it knew of the acknowledgement.
     ack_forgotten: bool,
+    /// A disk that failed, was emptied or changed took the acknowledgement from a node, perhaps not the last one.
+    ack_disk_lost: bool,
     /// A node went on from a file that did not tell how things stood last.
     stale: bool,
     /// Something happened by which an at-most-once job may be lost.
@@ -107,6 +109,7 @@ impl Fate {
         self.disks_lost += news.disks_lost;
         self.gone |= news.gone;
         self.ack_forgotten |= news.ack_forgotten;
+        self.ack_disk_lost |= news.ack_disk_lost;
         self.stale |= news.stale;
         self.excused |= news.excused;
         self.moved |= news.moved;
@@ -431,12 +434,13 @@ impl Ledger {
         elsewhere || self.history.between(job.asked_at, now) & forgetting != 0
     }
 
-    /// Whether a worker was told that this job is acknowledged, no operator made nodes forget it, and it still lives.
+    /// Whether a worker was told that this job is acknowledged, neither operators nor disks made nodes forget it, and it
+    /// still lives.
     pub fn is_remembered(&self, id: &Id, now: u64) -> bool {
         let job = self.number(id).and_then(|number| self.jobs.get(number));
         self.is_done(id)
             && !self.may_have_expired(id, now)
-            && job.is_some_and(|job| !self.operators_forgot(job, now))
+            && job.is_some_and(|job| !job.fate.ack_disk_lost && !self.operators_forgot(job, now))
     }
 
     /// Whether a worker was told that this job is acknowledged, and nobody went behind its back or forgot.
@@ -534,6 +538,11 @@ impl Ledger {
     /// The last node that knew it forgot that this job is done.
     pub fn ack_lost(&mut self, id: &[u8]) {
         self.tell_or_keep(id, Fate { ack_forgotten: true, ..Fate::default() });
+    }
+
+    /// A node lost what its disk had kept of the acknowledgement.
+    pub fn ack_disk_lost(&mut self, id: &[u8]) {
+        self.tell_or_keep(id, Fate { ack_disk_lost: true, ..Fate::default() });
     }
 
     /// A node goes on with this job from a state that may not be the last.
