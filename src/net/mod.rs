@@ -216,7 +216,7 @@ fn assemble(
     };
     let engine = Engine::new(config.engine(), &nodes, Seed(seed), now);
     // Even if nothing has changed: that it cannot be saved is better known now than when something has.
-    let saved = nodes_file.save(&nodes);
+    let saved = nodes_file.save(&nodes, now);
     saved.map_err(|error| ServeError::Nodes(NodesFileError::Io(nodes_path, error)))?;
     let run_id = identity[20..].iter().map(|byte| format!("{byte:02x}")).collect();
     let http = http::start(&config, &waker).map_err(ServeError::Listen)?;

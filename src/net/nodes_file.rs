@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::durable;
 use crate::bus::{NodesConf, NodesConfError};
+use crate::types::{Millis, UnixMillis};
+
+/// How long after a failure the file is written again.
+const RETRY: Millis = Millis(1000);
 
 /// The node table's file. Exactly one process has it at a time.
 #[derive(Debug)]
@@ -15,6 +19,8 @@ pub(crate) struct NodesFile {
     path: PathBuf,
     /// Holds the lock; the file is replaced together with it.
     locked: File,
+    /// It lacks something, and is written again then.
+    retry_at: Option<UnixMillis>,
 }
 
 /// Why the node table could not be taken.
@@ -69,7 +75,7 @@ impl NodesFile {
         }
         let mut text = Vec::new();
         locked.read_to_end(&mut text).map_err(io)?;
-        let file = NodesFile { path: path.to_owned(), locked };
+        let file = NodesFile { path: path.to_owned(), locked, retry_at: None };
         if text.is_empty() {
             return Ok((file, None));
         }
@@ -80,9 +86,17 @@ impl NodesFile {
     }
 
     /// Replaces the file, durably and together with its lock (W17 of reliability.md).
-    pub(crate) fn save(&mut self, conf: &NodesConf) -> io::Result<()> {
+    pub(crate) fn save(&mut self, conf: &NodesConf, now: UnixMillis) -> io::Result<()> {
+        self.retry_at = Some(now + RETRY);
         self.locked = durable::replace(&self.path, conf.to_string().as_bytes())?;
+        self.retry_at = None;
         Ok(())
+    }
+
+    /// When the file is to be written again, if that has failed: a restart would otherwise find the node in the cluster of
+    /// before.
+    pub(crate) fn next_retry(&self) -> Option<UnixMillis> {
+        self.retry_at
     }
 }
 

@@ -178,6 +178,7 @@ impl Server {
         self.go_on_with_links(resumed_links);
         self.watch_links();
         self.look_for_seeds();
+        self.save_nodes_again();
         self.end_pause();
         self.housekeeping();
         self.walk_on();
@@ -195,7 +196,7 @@ impl Server {
         }
         let housekeeping = self.needs_housekeeping().then_some(self.next_housekeeping);
         let seeds = self.resolver.as_ref().and_then(Resolver::next_deadline);
-        let others = [self.bus.next_deadline(), seeds, self.aof.next_rewrite()];
+        let others = [self.bus.next_deadline(), seeds, self.aof.next_rewrite(), self.nodes_file.next_retry()];
         let next = [self.engine.next_deadline(), self.paused_until, housekeeping];
         let next = next.into_iter().chain(others).flatten().min();
         let until = next.map(|next| {
@@ -217,6 +218,17 @@ impl Server {
             self.engine.advance(self.now, &mut self.effects);
             self.operator.timers_ran(self.now, begin.elapsed());
             self.perform(u32::MAX);
+        }
+    }
+
+    /// Writes the node table once more if that has failed.
+    fn save_nodes_again(&mut self) {
+        if self.nodes_file.next_retry().is_none_or(|at| at > self.now) {
+            return;
+        }
+        match self.nodes_file.save(&self.engine.nodes_conf(), self.now) {
+            Ok(()) => tracing::info!("the node table is saved now"),
+            Err(error) => tracing::debug!(%error, "still cannot save the node table"),
         }
     }
 
@@ -372,7 +384,7 @@ impl Server {
                 (Effect::CloseLink { link }, _) => self.bus.close_link(*link, by),
                 (Effect::PeerFeatures { link, features }, _) => self.bus.set_features(*link, *features),
                 (Effect::SaveNodes(conf), _) => {
-                    if let Err(error) = self.nodes_file.save(conf) {
+                    if let Err(error) = self.nodes_file.save(conf, self.now) {
                         tracing::error!(%error, "cannot save the node table");
                         unsaved =
                             Some(format!("ERR error saving the cluster node config: {}", os_text(&error)));
