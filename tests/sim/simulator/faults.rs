@@ -324,6 +324,15 @@ impl World {
         };
         *count = if on { *count + 1 } else { count.saturating_sub(1) };
         disk.set_faults();
+        // The server tries it again until it can.
+        if disk.unsaved
+            && disk.full == 0
+            && let Some(engine) = &self.nodes[fault.a].engine
+        {
+            let conf = engine.nodes_conf().to_string().into_bytes();
+            self.nodes[fault.a].disk.save_conf(conf);
+        }
+        let disk = &mut self.nodes[fault.a].disk;
         let healthy = disk.full + disk.sync_fails + disk.broken == 0;
         if healthy && self.nodes[fault.a].exists && self.net.powered[fault.a] {
             self.start_node(fault.a);

@@ -291,16 +291,19 @@ impl World {
             if may_be && after.active.contains(id) && !after.waiting_once.contains(id) {
                 // It was placed here by another node, which has forgotten it.
                 let elsewhere = here.is_none_or(|here| here[..8] != id[2..10]);
-                if elsewhere { self.ledger.excuse(id) } else { self.ledger.import_lost(id, false) }
+                if elsewhere { self.ledger.excuse(id) } else { self.ledger.import_lost(id) }
             }
         }
         if before.keeps {
             self.ledger.counts.restarts_whole += 1;
             self.coverage.mark("restart after which nothing may be missing");
             let others = self.known_elsewhere(node);
-            for id in missing.intersection(&before.arriving) {
+            for id in &missing {
                 let last = !others.iter().any(|known| known.active.contains(id));
-                self.ledger.import_lost(id, last);
+                self.ledger.unstored_copy_lost(id, last);
+                if before.arriving.contains(id) {
+                    self.ledger.import_lost(id);
+                }
             }
             self.judge_acks_after(node, &before, &after, &others);
             return;

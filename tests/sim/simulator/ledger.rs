@@ -550,14 +550,18 @@ impl Ledger {
         self.tell_or_keep(id, Fate { stale: true, ..Fate::default() });
     }
 
-    /// A node ended before a job that it had and had confirmed to nobody was safe. That may be the end of one that
-    /// another node had just handed to it and that may be delivered only once, or that the other has lost meanwhile.
-    pub fn import_lost(&mut self, id: &[u8], last: bool) {
+    /// A node ended before a copy that it had confirmed to nobody was safe. It does not count as lost, but there may be no
+    /// other one.
+    pub fn unstored_copy_lost(&mut self, id: &[u8], last: bool) {
+        self.tell_or_keep(id, Fate { gone: last, ..Fate::default() });
+    }
+
+    /// What another node had just handed to this one was not yet stored: the end of one that may be delivered only once.
+    pub fn import_lost(&mut self, id: &[u8]) {
         if let Some(job) = self.job_mut(id)
             && job.fate.moved
         {
-            job.fate.excused |= job.is_at_most_once();
-            job.fate.gone |= last;
+            job.fate.excused = true;
         }
     }
 
@@ -620,13 +624,17 @@ impl Ledger {
         })
     }
 
-    /// Whether a job is gone although fewer copies were lost than its producer was promised.
+    /// Whether a job is gone although fewer copies were lost than its producer was promised; or for no reason, if it may
+    /// be delivered once.
     fn is_broken_promise(&self, job: &Job, now: u64) -> bool {
+        if job.is_at_most_once() {
+            return !job.fate.excused;
+        }
         // Short of memory, nodes give up copies of which others have more.
         let evicted = self.history.between(job.asked_at, now) & (1 << Kind::MemoryCritical as u8) != 0;
         let promised = job.wish.replicate.filter(|_| !job.wish.asynchronous).map_or(1, u32::from);
         let lost = if job.wish.sync { job.fate.disks_lost } else { job.fate.copies_lost };
-        !job.is_at_most_once() && !evicted && lost < promised
+        !evicted && lost < promised
     }
 
     /// After the calm: whatever was promised and did not come is lost.

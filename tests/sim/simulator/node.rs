@@ -22,6 +22,8 @@ use super::world::Event;
 #[derive(Debug, Default)]
 pub struct Disk {
     pub nodes_conf: Option<Vec<u8>>,
+    /// The node table has changed since, while there was no room for it.
+    pub unsaved: bool,
     /// How many faults fill it, and let syncs and everything else fail.
     pub full: u32,
     pub sync_fails: u32,
@@ -42,6 +44,15 @@ impl Disk {
         self.files.set_sync_error((self.sync_fails > 0).then_some(EIO));
         self.files.set_broken((self.broken > 0).then_some(EIO));
         self.suspect |= self.sync_fails > 0 || self.broken > 0;
+    }
+
+    /// Replaces the node table; false if there is no room.
+    pub fn save_conf(&mut self, text: Vec<u8>) -> bool {
+        self.unsaved = self.full > 0;
+        if !self.unsaved {
+            self.nodes_conf = Some(text);
+        }
+        !self.unsaved
     }
 
     pub fn mend(&mut self) {
@@ -147,6 +158,7 @@ impl Node {
             None => NodesConf::alone(me, self.settings.port),
         };
         self.disk.nodes_conf = Some(conf.to_string().into_bytes());
+        self.disk.unsaved = false;
         self.clock.start_process(now);
         let axis = self.clock.tick(now);
         let seed = Seed(self.chance.bytes32());

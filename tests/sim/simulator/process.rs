@@ -78,12 +78,9 @@ impl World {
                     self.write_reply(node, *client, reply, (unsaved, hold), effects)
                 }
                 Effect::SaveNodes(conf) => {
-                    let disk = &mut self.nodes[node].disk;
-                    unsaved = disk.full > 0;
+                    unsaved = !self.nodes[node].disk.save_conf(conf.to_string().into_bytes());
                     if unsaved {
                         self.coverage.mark("identity could not be saved");
-                    } else {
-                        disk.nodes_conf = Some(conf.to_string().into_bytes());
                     }
                 }
                 Effect::OpenLink { link, address } => self.open(node, *link, *address),
