@@ -430,7 +430,7 @@ impl Ledger {
     fn operators_forgot(&self, job: &Job, now: u64) -> bool {
         let forgetting = 1 << Kind::NewId as u8 | 1 << Kind::MemoryCritical as u8 | 1 << Kind::Forget as u8;
         // Another cluster cannot know what was acknowledged in this one.
-        let elsewhere = self.history.between(job.acked_at.min(now), now) & (1 << Kind::Merge as u8) != 0;
+        let elsewhere = self.history.between(job.acked_at, job.acked_at) & (1 << Kind::Merge as u8) != 0;
         elsewhere || self.history.between(job.asked_at, now) & forgetting != 0
     }
 
